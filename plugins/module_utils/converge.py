@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""The one mechanism: desired and current in, steps out, and the only place that knows about check mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from .errors import Conflict, LxdError
+from .steps import Api, Step, predict
+
+Desired = TypeVar("Desired")
+Current = TypeVar("Current")
+
+ATTEMPTS = 3
+"""How often a plan is made anew because somebody else changed the object in between."""
+
+
+@dataclass(frozen=True)
+class Domain(Generic[Desired, Current]):
+    """What the mechanism must know about one kind of object."""
+
+    kind: str
+    path: Callable[[Desired], str]
+    """Its API path: running operations on it are waited for before anything is written."""
+    read: Callable[[Api, Desired], Current]
+    plan: Callable[[Desired, Current], list[Step[Current]]]
+    view: Callable[[Current], dict[str, Any]]
+    """What a user sees of it in results and diffs."""
+    report: Callable[[Desired, Current], Mapping[str, Any]]
+    """What else a result says about going from the first state read to the desired one."""
+    confirm: Callable[[Api, Desired, Current], Current]
+    """Waits for what the desired state promises beyond the API's own word; not called in check mode."""
+
+
+def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check: bool) -> dict[str, Any]:
+    """Bring an object to its desired state, or in check mode tell what that would do.
+
+    Returns a module's result: ``changed``, ``steps`` (texts), ``diff``, the object under its kind, and the domain's
+    report. An error carries the texts of the steps that were already done as ``steps_done``.
+    """
+    first = before = domain.read(on, desired)
+    steps = domain.plan(desired, before)
+    done: list[str] = [step.text for step in steps]
+    if check:
+        after = predict(before, steps)
+    else:
+        if steps and on.settle(domain.path(desired)):
+            first = before = domain.read(on, desired)
+            steps = domain.plan(desired, before)
+        done = []
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                for step in steps:
+                    step.run(on)
+                    done.append(step.text)
+                break
+            except Conflict as conflict:
+                if attempt == ATTEMPTS:
+                    conflict.details["steps_done"] = done
+                    raise
+                before = domain.read(on, desired)
+                steps = domain.plan(desired, before)
+            except LxdError as error:
+                error.details["steps_done"] = done
+                raise
+        after = domain.read(on, desired) if done else before
+        after = domain.confirm(on, desired, after)
+    return {
+        "changed": bool(done),
+        "steps": done,
+        "diff": {"before": domain.view(first), "after": domain.view(after)},
+        domain.kind: domain.view(after),
+        **domain.report(desired, first),
+    }

@@ -1,0 +1,32 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""An instance, for the mechanism."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .converge import Domain, converge
+from .instance import Current, Desired, desired_from, view
+from .instance_plan import plan, report
+from .instance_read import read
+from .steps import Api
+from .wait_for import check_conditions, confirm
+
+INSTANCE: Domain[Desired, Current] = Domain(
+    kind="instance",
+    path=lambda desired: desired.path,
+    read=read,
+    plan=plan,
+    view=view,
+    report=report,
+    confirm=confirm,
+)
+
+
+def converge_instance(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """Bring one instance to the state that a task's validated parameters declare; a module's result."""
+    desired = desired_from(params)
+    check_conditions(desired.name, desired.wait_for)
+    return converge(INSTANCE, on, desired, check)

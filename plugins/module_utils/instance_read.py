@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reads an instance, and of its server what a plan for it needs: one GET when nothing is to be done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .config_keys import Key, from_metadata, known
+from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, owned
+from .instance_edit import edited
+from .instance_plan import made_from
+from .steps import Api
+
+DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}
+
+
+def read(on: Api, desired: Desired) -> Current:
+    """The instance as it is, or an absent one."""
+    found = on.find_tagged(desired.path)
+    data, etag = found or (None, "")
+    server = Server(
+        name=on.name,
+        product=on.product,
+        types=frozenset(DRIVERS.get(driver, driver) for driver in on.environment["driver"].split(" | ")),
+        keys=described_keys(on, desired),
+    )
+    current = current_from(desired.name, data, etag, server)
+    if desired.state == "absent":
+        return current
+    if not current.exists or current.unfinished:
+        return _with_creation_facts(on, desired, current)
+    return _with_edit_facts(on, desired, current)
+
+
+def described_keys(on: Api, desired: Desired) -> dict[str, Key]:
+    """What the server says of its config keys; asked only when the task names one that is not in our table."""
+    if all(known(key, {}) for key in desired.config) or not on.has("metadata_configuration"):
+        return {}
+    return from_metadata(on.get("metadata/configuration"))
+
+
+def _with_creation_facts(on: Api, desired: Desired, current: Current) -> Current:
+    origin = read_origin(on, desired)
+    names = desired.profiles if desired.profiles is not None else origin.profiles
+    server = replace(
+        _with_places(on, current.server),
+        profiles=_profiles(on, ("default",) if names is None else names),
+        members=_members(on),
+    )
+    return replace(current, server=server, origin=origin)
+
+
+def _with_edit_facts(on: Api, desired: Desired, current: Current) -> Current:
+    server = current.server
+    if desired.profiles not in (None, current.profiles):
+        server = replace(server, profiles=_profiles(on, desired.profiles or ()))
+    elif any(options is None for options in desired.devices.values()):
+        server = replace(server, profiles=_profiles(on, current.profiles))
+    if desired.target:
+        server = replace(server, members=_members(on))
+    current = replace(current, server=server)
+    if desired.source and desired.source.type == "image" and not made_from(desired.source, current):
+        current = replace(current, origin=read_origin(on, desired))
+    after = edited(desired, current)
+    if after.devices != current.devices or after.profiles != current.profiles:
+        current = replace(current, server=_with_places(on, server))
+    return current
+
+
+def _with_places(on: Api, server: Server) -> Server:
+    pools = {
+        pool["name"]: (pool["driver"], pool["driver"] != "dir" or pool["config"].get("user.lxdops.quotas") == "true")
+        for pool in on.get("storage-pools", recursion=1)
+    }
+    networks = frozenset(network["name"] for network in on.get("networks", recursion=1) if network["managed"])
+    return replace(server, pools=pools, networks=networks)
+
+
+def _profiles(on: Api, names: tuple[str, ...]) -> dict[str, Profile]:
+    found = {name: on.find(f"profiles/{name}") for name in names}
+    return {name: Profile(data["config"], data["devices"]) for name, data in found.items() if data is not None}
+
+
+def _members(on: Api) -> tuple[str, ...]:
+    if not on.environment.get("server_clustered"):
+        return ()
+    return tuple(sorted(url.rsplit("/", 1)[1] for url in on.get("cluster/members")))
+
+
+def read_origin(on: Api, desired: Desired) -> Origin:
+    """What the source brings, or why it cannot. A remote image is the server's to find: it is not looked up here."""
+    source = desired.source or Source()
+    if source.type == "copy":
+        return _origin_of_copy(on, source)
+    if source.type == "image" and not source.server:
+        return _origin_of_image(on, source)
+    return Origin()
+
+
+def _origin_of_copy(on: Api, source: Source) -> Origin:
+    path = f"instances/{source.instance}"
+    if source.snapshot:
+        path += f"/snapshots/{source.snapshot}"
+    data = on.find(path)
+    if data is None:
+        return Origin(problem=f"source: there is no {source.text} to copy")
+    instance_type = data.get("type") or "container"
+    return Origin(owned(data["config"]), data["devices"], tuple(data["profiles"]), instance_type)
+
+
+def _origin_of_image(on: Api, source: Source) -> Origin:
+    fingerprint = source.fingerprint
+    if source.alias:
+        alias = on.find(f"images/aliases/{source.alias}")
+        if alias is None:
+            names = sorted(entry["name"] for entry in on.get("images/aliases", recursion=1))
+            known_aliases = ", ".join(names[:10]) or "none"
+            return Origin(
+                problem=f"source.alias: there is no image {source.alias}; its aliases are {known_aliases} "
+                "(an image elsewhere needs source.server)"
+            )
+        fingerprint = alias["target"]
+    image = on.find(f"images/{fingerprint}")
+    if image is None:
+        return Origin(problem=f"source.fingerprint: there is no image {fingerprint}")
+    profiles = image.get("profiles")
+    return Origin(
+        profiles=None if profiles is None else tuple(profiles),
+        type=image["type"],
+        fingerprint=image["fingerprint"],
+    )

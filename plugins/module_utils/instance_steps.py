@@ -1,0 +1,296 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""The steps that change an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .errors import Conflict, NotFound, OperationFailed, Refused, TimedOut
+from .instance import CREATING, Current, Source, owned, shown
+from .steps import Api
+
+MARGIN = 30.0
+"""Seconds that the server may take beyond the time the guest is given."""
+AFTER = {
+    "start": "running",
+    "resume": "running",
+    "unfreeze": "running",
+    "freeze": "frozen",
+    "stop": "stopped",
+    "suspend": "suspended",
+    "restart": "running",
+}
+"""What the power is after each action."""
+NEXT_BOOT = "the next"
+"""Stands in predictions for the time of a start that has not been."""
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create a stopped instance. It carries a marker until the server has finished, so that a half-made one is
+    known."""
+
+    result: Current
+    source: Source
+    target: str = ""
+
+    @property
+    def text(self) -> str:
+        where = f" on {self.target}" if self.target else ""
+        return f"create {self.result.type} {self.result.name} from {self.source.text}{where}"
+
+    def effect(self, current: Current) -> Current:
+        return self.result
+
+    def run(self, on: Api) -> None:
+        query = {"target": self.target} if self.target else {}
+        on.post("instances", self.body(), **query)
+        for attempt in (1, 2, 3):
+            found = on.find_tagged(f"instances/{self.result.name}")
+            if found is None:
+                raise OperationFailed(f"{on.name}: {self.result.name} was created, but is gone")
+            data, etag = found
+            config = {key: value for key, value in data["config"].items() if key != CREATING}
+            try:
+                on.put(f"instances/{self.result.name}", {**_writable(data), "config": config}, etag)
+                return
+            except Conflict:
+                if attempt == 3:
+                    raise
+
+    def body(self) -> dict[str, Any]:
+        """The body of ``POST /1.0/instances``."""
+        result = self.result
+        return {
+            "name": result.name,
+            "type": result.type,
+            "description": result.description,
+            "config": {**result.config, CREATING: "true"},
+            "devices": {name: dict(device) for name, device in result.devices.items()},
+            "profiles": list(result.profiles),
+            "ephemeral": result.ephemeral,
+            "source": self._source(),
+        }
+
+    def _source(self) -> dict[str, Any]:
+        source = self.source
+        if source.type == "copy":
+            origin = f"{source.instance}/{source.snapshot}" if source.snapshot else source.instance
+            return {"type": "copy", "source": origin, "instance_only": source.instance_only}
+        if source.type == "none":
+            return {"type": "none"}
+        named = {"alias": source.alias} if source.alias else {"fingerprint": source.fingerprint}
+        if not source.server:
+            return {"type": "image", **named}
+        remote = {
+            "server": source.server,
+            "protocol": source.protocol or "simplestreams",
+            "certificate": source.certificate,
+        }
+        return {"type": "image", "mode": "pull", **named, **{key: value for key, value in remote.items() if value}}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One option that changes; ``impact``: live, restart, or stopped (nothing runs that could notice)."""
+
+    option: str
+    before: str | None
+    after: str | None
+    impact: str
+
+    @property
+    def text(self) -> str:
+        if self.after is None:
+            return f"remove {self.option}"
+        return f"set {self.option} to {self.after}"
+
+
+@dataclass(frozen=True)
+class Update:
+    """Replace the editable part of an instance, guarded by the ETag that the plan was made on."""
+
+    after: Current
+    changes: tuple[Change, ...]
+    etag: str = field(default="", compare=False)
+
+    @property
+    def text(self) -> str:
+        what = ", ".join(change.text for change in self.changes) or "note what waits for a restart"
+        return f"update {self.after.name}: {what}"
+
+    def effect(self, current: Current) -> Current:
+        return self.after.with_power(current.power)
+
+    def run(self, on: Api) -> None:
+        on.put(f"instances/{self.after.name}", self.body(self.after.config), self.etag)
+
+    def body(self, config: Mapping[str, str]) -> dict[str, Any]:
+        """The body of ``PUT /1.0/instances/NAME``."""
+        after = self.after
+        return {
+            "architecture": after.architecture,
+            "config": dict(config),
+            "description": after.description,
+            "devices": {name: dict(device) for name, device in after.devices.items()},
+            "ephemeral": after.ephemeral,
+            "profiles": list(after.profiles),
+        }
+
+
+@dataclass(frozen=True)
+class Power:
+    """Change the power state. ``kill`` says what happens to a guest that does not stop in ``timeout`` seconds: never
+    (fail), late (kill it then), now (do not ask it at all)."""
+
+    name: str
+    action: str
+    timeout: int = 30
+    kill: str = "never"
+    ephemeral: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"kill {self.name}" if self.action == "stop" and self.kill == "now" else f"{self.action} {self.name}"
+
+    def effect(self, current: Current) -> Current:
+        if self.ephemeral and self.action == "stop":
+            return Current(name=self.name, server=current.server, origin=current.origin)
+        boot = NEXT_BOOT if self.action in ("start", "resume", "restart") else current.boot
+        return replace(current, power=AFTER[self.action], boot=boot)
+
+    def run(self, on: Api) -> None:
+        if self.action in ("stop", "restart"):
+            self._stop(on)
+        elif self.action == "suspend":
+            self._suspend(on)
+        else:
+            action = "start" if self.action == "resume" else self.action
+            self._put(on, {"action": action, "stateful": self.action == "resume"})
+
+    def _stop(self, on: Api) -> None:
+        if self.kill == "now":
+            self._put(on, {"action": self.action, "force": True})
+            return
+        # LXD 5.0 takes a restart's timeout for nanoseconds (lxd/instance_state.go doInstanceStatePut): bound it from
+        # here.
+        timeout = -1 if self.action == "restart" else self.timeout
+        try:
+            self._put(on, {"action": self.action, "force": False, "timeout": timeout}, self.timeout + MARGIN)
+        except (OperationFailed, TimedOut) as error:
+            if self.kill == "late":
+                self._put(on, {"action": self.action, "force": True})
+                return
+            kind = type(error)
+            raise kind(
+                f"{self.name} on {on.name}: the guest did not stop within stop_timeout ({self.timeout} seconds); "
+                f"force: true kills it. The server says: {error.message}",
+                **error.details,
+            ) from None
+
+    def _suspend(self, on: Api) -> None:
+        try:
+            self._put(on, {"action": "stop", "stateful": True})
+        except OperationFailed as error:
+            if "criu" not in error.message.lower() and "migratable" not in error.message.lower():
+                raise
+            raise Refused(
+                f"{self.name} on {on.name}: this server cannot save the state of a running container (it needs "
+                "a working CRIU; "
+                "LXD 6.6 and later have none). The nearest that works is state: frozen. The server says: "
+                f"{error.message}",
+                **error.details,
+            ) from None
+
+    def _put(self, on: Api, body: Mapping[str, Any], timeout: float | None = None) -> None:
+        on.put(f"instances/{self.name}/state", body, timeout=timeout)
+
+
+@dataclass(frozen=True)
+class Reconfigure:
+    """Stop a running virtual machine, update it, start it: it takes some changes only when stopped. One step, since a
+    refused update must not leave it stopped."""
+
+    stop: Power
+    update: Update
+    start: Power
+
+    @property
+    def text(self) -> str:
+        return f"{self.stop.text}, {self.update.text}, {self.start.text}"
+
+    def effect(self, current: Current) -> Current:
+        return self.start.effect(self.update.effect(self.stop.effect(current)))
+
+    def run(self, on: Api) -> None:
+        self.stop.run(on)
+        try:
+            # Stopping changes the server's own keys, so the ETag and those keys are read again.
+            data, etag = on.find_tagged(f"instances/{self.update.after.name}") or ({}, "")
+            kept = {
+                key: value for key, value in data.get("config", {}).items() if key.startswith(("volatile.", "image."))
+            }
+            ours = {
+                key: value
+                for key, value in self.update.after.config.items()
+                if not key.startswith(("volatile.", "image."))
+            }
+            on.put(f"instances/{self.update.after.name}", self.update.body({**kept, **ours}), etag)
+        finally:
+            self.start.run(on)
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Delete a stopped instance and its snapshots. An ephemeral one is already gone when it stops."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        return f"delete {self.name}"
+
+    def effect(self, current: Current) -> Current:
+        return Current(name=self.name, server=current.server, origin=current.origin)
+
+    def run(self, on: Api) -> None:
+        try:
+            on.delete(f"instances/{self.name}")
+        except NotFound:
+            return
+
+
+def _writable(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an instance that a PUT replaces."""
+    return {key: data[key] for key in ("architecture", "config", "description", "devices", "ephemeral", "profiles")}
+
+
+def changes_between(before: Current, after: Current, impact: Mapping[str, str]) -> tuple[Change, ...]:
+    """Every option that differs, with its impact (live where ``impact`` says nothing)."""
+    flat_before, flat_after = _flat(before), _flat(after)
+    return tuple(
+        Change(
+            option,
+            flat_before.get(option),
+            flat_after.get(option),
+            impact.get(option, "live") if before.active else "stopped",
+        )
+        for option in sorted({*flat_before, *flat_after})
+        if flat_before.get(option) != flat_after.get(option)
+    )
+
+
+def _flat(current: Current) -> dict[str, str | None]:
+    devices = {
+        f"devices.{name}.{key}": value for name, device in current.devices.items() for key, value in device.items()
+    }
+    return {
+        **{f"config.{key}": shown(key, value) for key, value in owned(current.config).items()},
+        **devices,
+        "description": current.description,
+        "ephemeral": str(current.ephemeral).lower(),
+        "profiles": ",".join(current.profiles),
+    }

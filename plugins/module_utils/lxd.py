@@ -1,0 +1,319 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""The LXD or Incus server: pylxd's transport under our own waits, ETags and errors. The only import of pylxd.
+
+pylxd's models are not used: ``Operation.wait`` has no timeout, ``save()`` no ETag, ``migrate()`` loses data.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from .errors import Conflict, MissingLibrary, NotFound, OperationFailed, Refused, TimedOut, Unreachable
+
+try:
+    import pylxd
+    import requests
+    from pylxd.client import get_session_for_url
+    from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
+
+    MISSING = ""
+except ImportError as error:
+    MISSING = str(error)
+
+SOCKETS = (
+    "/var/snap/lxd/common/lxd/unix.socket",
+    "/var/lib/lxd/unix.socket",
+    "/run/incus/unix.socket",
+    "/var/lib/incus/unix.socket",
+)
+ANSWER = 60.0
+"""Seconds within which the server must answer a request that does not wait for an operation."""
+SILENCE = 60.0
+"""Seconds that one request waits for an operation. A longer wait is several requests, since firewalls drop connections
+that are silent for long."""
+
+FILE_FACTS = ("type", "mode", "uid", "gid")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the server is and how to be let in. Paths are on the machine where this runs."""
+
+    endpoint: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    server_cert: str = ""
+    server_fingerprint: str = ""
+    trust_token: str = field(default="", repr=False)
+    project: str = "default"
+    wait_timeout: float = 300
+
+
+def local_socket(environ: Mapping[str, str]) -> str:
+    """The unix socket of the daemon on this machine: LXD or Incus, deb or snap, or where LXD_DIR, INCUS_DIR or
+    INCUS_SOCKET say. Refuses when there is none, or more than one daemon."""
+    if environ.get("INCUS_SOCKET"):
+        return environ["INCUS_SOCKET"]
+    for variable in ("LXD_DIR", "INCUS_DIR"):
+        if environ.get(variable):
+            return os.path.join(environ[variable], "unix.socket")
+    found = {os.path.realpath(path): path for path in SOCKETS if os.path.exists(path)}
+    if not found:
+        raise Refused(
+            f"no LXD or Incus daemon found on this machine (looked for {', '.join(SOCKETS)}): "
+            "set endpoint to a socket or an https URL",
+            looked_for=SOCKETS,
+        )
+    if len({path.split("/unix.socket")[0].rsplit("/", 1)[1] for path in found.values()}) > 1:
+        raise Refused(f"more than one daemon on this machine: {', '.join(found.values())}: set endpoint to one of them")
+    return next(iter(found.values()))
+
+
+def _session(url: str, options: Connection) -> requests.Session:
+    """A session that trusts what the options name and nothing from the environment: REQUESTS_CA_BUNDLE would
+    override the pinned certificate."""
+    if not url.startswith("https://"):
+        session: requests.Session = get_session_for_url("http+unix://")
+    else:
+        for option in ("client_cert", "client_key", "server_cert"):
+            path = getattr(options, option)
+            if path and not os.access(path, os.R_OK):
+                raise Refused(f"{option}: found no readable file {path}", option=option)
+        if bool(options.client_cert) != bool(options.client_key):
+            raise Refused("client_cert and client_key go together: found only one of them")
+        cert = (options.client_cert, options.client_key) if options.client_cert else None
+        session = get_session_for_url(url, cert=cert, verify=options.server_cert or True)
+        if options.server_fingerprint:
+            session.mount(url, _pinned(options.server_fingerprint))
+    session.trust_env = False
+    return session
+
+
+def _pinned(fingerprint: str) -> requests.adapters.BaseAdapter:
+    """An adapter that trusts exactly the server certificate with one SHA-256 fingerprint."""
+
+    class Pinned(requests.adapters.HTTPAdapter):
+        def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+            super().cert_verify(conn, url, False, cert)
+            conn.assert_fingerprint = fingerprint.replace(":", "").lower()
+
+    return Pinned()
+
+
+def connect(options: Connection, environ: Mapping[str, str], check: bool = False) -> Server:
+    """A connected, trusted server. With a ``trust_token`` an unknown client certificate is added first (not in
+    check mode)."""
+    if MISSING:
+        raise MissingLibrary(f"the Python library pylxd is needed where this module runs: {MISSING}")
+    endpoint = options.endpoint or local_socket(environ)
+    if endpoint.startswith("unix:"):
+        endpoint = endpoint[len("unix:") :]
+        endpoint = "/" + endpoint.lstrip("/")
+    if not endpoint.startswith(("/", "https://")):
+        raise Refused(
+            f"endpoint: found {endpoint}, allowed are the path of a unix socket or an https:// URL", option="endpoint"
+        )
+    if endpoint.startswith("/") and not os.path.exists(endpoint):
+        raise Unreachable(
+            f"{endpoint}: there is no such socket; is the daemon running on this machine?", endpoint=endpoint
+        )
+    project = None if options.project in ("", "default") else options.project
+    try:
+        client = pylxd.Client(
+            endpoint=endpoint,
+            cert=(options.client_cert, options.client_key) if options.client_cert else ("", ""),
+            session=_session(endpoint.rstrip("/"), options),
+            timeout=ANSWER,
+            project=project,
+        )
+        if not client.trusted and options.trust_token and not check:
+            _trust(client, options.trust_token)
+    except (ClientConnectionFailed, requests.exceptions.RequestException) as error:
+        raise Unreachable(f"{endpoint}: {_reason(error)}", endpoint=endpoint) from None
+    except LXDAPIException as error:
+        raise Unreachable(
+            f"{endpoint}: the server did not accept the client certificate: {error}", endpoint=endpoint
+        ) from None
+    if not client.trusted:
+        later = " (check mode adds no certificate; run without it once)" if options.trust_token else ""
+        raise Unreachable(
+            f"{endpoint}: the server does not trust the client certificate {options.client_cert or '(none given)'}: "
+            f"add it there, or give a trust_token{later}",
+            endpoint=endpoint,
+        )
+    return Server(client, endpoint, options)
+
+
+def _trust(client: pylxd.Client, token: str) -> None:
+    """Add the connection's own client certificate by a trust token: LXD before explicit_trust_token takes it as the
+    password."""
+    explicit = client.has_api_extension("explicit_trust_token") or client.host_info["environment"]["server"] == "incus"
+    client.api.certificates.post(json={"type": "client", "trust_token" if explicit else "password": token})
+    client.host_info = client.api.get().json()["metadata"]
+
+
+def _reason(error: Exception) -> str:
+    """The cause of a connection error in a line: requests wraps it in the retry machinery of urllib3."""
+    text = str(error)
+    if "Fingerprints did not match" in text:
+        return "the server's certificate is not the pinned one (server_cert or server_fingerprint)"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "the server's certificate is not signed by a known authority: set server_cert or server_fingerprint"
+    return text.rsplit("Caused by ", 1)[-1].strip("()")
+
+
+class Server:
+    """A trusted connection to one server and project. Implements ``steps.Api``."""
+
+    def __init__(self, client: pylxd.Client, endpoint: str, options: Connection) -> None:
+        self._api = client.api
+        self.endpoint = endpoint
+        self.project = options.project or "default"
+        self.wait_timeout = options.wait_timeout
+        self.environment: Mapping[str, Any] = client.host_info["environment"]
+        self.extensions = frozenset(client.host_info["api_extensions"])
+        self.product = self.environment.get("server", "lxd")
+        self.name = f"{self.environment.get('server_name') or endpoint} ({endpoint})"
+        if self.project != "default" and self.find(f"projects/{self.project}") is None:
+            raise Refused(f"project {self.project} is not on {self.name}", option="project", found=self.project)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._api.session.close()
+
+    def has(self, extension: str) -> bool:
+        """Whether the server has an API extension."""
+        return extension in self.extensions
+
+    def get(self, path: str, /, **query: Any) -> Any:
+        """The ``metadata`` of a GET. Raises NotFound."""
+        return self._call("get", path, params=query).json()["metadata"]
+
+    def find(self, path: str, /, **query: Any) -> Any | None:
+        """The ``metadata`` of a GET, or None where there is no such object."""
+        try:
+            return self.get(path, **query)
+        except NotFound:
+            return None
+
+    def find_tagged(self, path: str) -> tuple[Any, str] | None:
+        """The ``metadata`` and the ETag of a GET, or None."""
+        try:
+            response = self._call("get", path)
+        except NotFound:
+            return None
+        return response.json()["metadata"], response.headers.get("ETag", "")
+
+    def text(self, path: str, /, **query: Any) -> str:
+        """The raw body of a GET: a log, or a file of a guest."""
+        return str(self._call("get", path, params=query, is_api=False).text)
+
+    @contextmanager
+    def download(self, path: str, /, **query: Any) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
+        """The raw body of a GET in pieces, with what the server says about a file of a guest:
+        ``{"type": "file", "mode": "0644", "uid": "0", "gid": "0"}``. The body of a symlink is where it leads."""
+        with self._in_words("get", path), self._call("get", path, params=query, is_api=False, stream=True) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            about = {fact: headers[name] for fact in FILE_FACTS if (name := self._file_header(fact)) in headers}
+            yield about, response.iter_content(1 << 16)
+
+    def upload(self, path: str, content: BinaryIO, about: Mapping[str, str], /, **query: Any) -> None:
+        """POST a file of a guest; ``about`` as ``download`` gives it."""
+        headers = {self._file_header(fact): value for fact, value in about.items()}
+        self._call("post", path, data=content, headers=headers, params=query)
+
+    def _file_header(self, fact: str) -> str:
+        return f"x-{self.product}-{fact}"
+
+    def post(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Any:
+        """POST, and wait for its operation."""
+        return self._write("post", path, None, json=body, params=query)
+
+    def put(self, path: str, body: Mapping[str, Any], etag: str = "", timeout: float | None = None) -> Any:
+        """PUT guarded by an ETag, and wait for its operation. Raises Conflict when the object changed since."""
+        headers = {"If-Match": etag} if etag else {}
+        return self._write("put", path, timeout, json=body, headers=headers)
+
+    def delete(self, path: str) -> Any:
+        """DELETE, and wait for its operation."""
+        return self._write("delete", path, None)
+
+    def settle(self, path: str) -> bool:
+        """Wait until no operation runs on an object; whether there was one. A killed run leaves its last one
+        running."""
+        running = self.get("operations", recursion=1).get("running") or []
+        mine = [operation for operation in running if operation["class"] == "task" and _concerns(operation, path)]
+        for operation in mine:
+            try:
+                self._wait(operation, self.wait_timeout)
+            except (OperationFailed, NotFound):
+                pass  # Whoever started it was told; what it left behind is read next.
+        return bool(mine)
+
+    def _write(self, method: str, path: str, timeout: float | None, **request: Any) -> Any:
+        answer = self._call(method, path, **request).json()
+        if answer.get("type") != "async":
+            return answer.get("metadata")
+        return self._wait(answer["metadata"], self.wait_timeout if timeout is None else timeout)
+
+    def _wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
+        """The finished operation. Raises OperationFailed, or TimedOut with the operation's record; it then goes on
+        in the server."""
+        about = operation.get("description") or "operation"
+        end = time.monotonic() + timeout
+        record: Any = operation
+        while record["status_code"] < 200:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimedOut(
+                    f"{self.name}: {about} did not end within {timeout:g} seconds", operation=_public(record)
+                )
+            # The server counts whole seconds.
+            path = f"operations/{operation['id']}/wait"
+            try:
+                seconds = max(1, round(min(left, SILENCE)))
+                response = self._call("get", path, params={"timeout": seconds}, timeout=seconds + ANSWER)
+            except NotFound:
+                raise OperationFailed(
+                    f"{self.name}: {about}: the server no longer knows this operation, its outcome is unknown",
+                    operation=_public(operation),
+                ) from None
+            record = response.json()["metadata"]
+        if record["status_code"] != 200:
+            raise OperationFailed(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
+        return record
+
+    def _call(self, method: str, path: str, **request: Any) -> Any:
+        with self._in_words(method, path):
+            return getattr(self._api[quote(path)], method)(**request)
+
+    @contextmanager
+    def _in_words(self, method: str, path: str) -> Iterator[None]:
+        """Turn the errors of pylxd and requests into ours."""
+        try:
+            yield
+        except LXDAPIException as error:
+            status = error.response.status_code
+            kind = {404: NotFound, 412: Conflict}.get(status, OperationFailed)
+            raise kind(f"{self.name}: {method.upper()} /1.0/{path}: {error}", status=status) from None
+        except requests.exceptions.Timeout:
+            raise TimedOut(f"{self.name}: no answer to {method.upper()} /1.0/{path}") from None
+        except requests.exceptions.RequestException as error:
+            raise Unreachable(f"{self.name}: {method.upper()} /1.0/{path}: {_reason(error)}") from None
+
+
+def _concerns(operation: Mapping[str, Any], path: str) -> bool:
+    urls = [url.split("?")[0] for kind in (operation.get("resources") or {}).values() for url in kind]
+    return any(url.endswith(f"/{path}") for url in urls)
+
+
+def _public(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """An operation's record without its metadata, which may hold the secrets of a migration or a console."""
+    return {key: operation.get(key) for key in ("id", "description", "status", "err", "created_at", "updated_at")}

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""The words that plans are made of: a step, and the server a step runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, TypeVar
+
+Current = TypeVar("Current")
+
+
+class Api(Protocol):
+    """What ``read`` and steps need of a server; ``lxd.Server`` is the real one.
+
+    Paths are relative to ``/1.0``. Every call is bound to the project and has a timeout. Raises ``LxdError``.
+    """
+
+    name: str
+    product: str
+    environment: Mapping[str, Any]
+    wait_timeout: float
+
+    def has(self, extension: str) -> bool: ...
+    def get(self, path: str, /, **query: Any) -> Any: ...
+    def find(self, path: str, /, **query: Any) -> Any | None: ...
+    def find_tagged(self, path: str) -> tuple[Any, str] | None: ...
+    def text(self, path: str, /, **query: Any) -> str: ...
+    def post(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Any: ...
+    def put(self, path: str, body: Mapping[str, Any], etag: str = "", timeout: float | None = None) -> Any: ...
+    def delete(self, path: str) -> Any: ...
+    def settle(self, path: str) -> bool: ...
+
+
+class Step(Protocol[Current]):
+    """One change. Frozen, compared by value, and dependent on nothing but its own fields."""
+
+    @property
+    def text(self) -> str:
+        """What it does, for people: ``create container web1 from image debian/12``. No secrets."""
+
+    def effect(self, current: Current) -> Current:
+        """What ``current`` becomes when the step is done. Pure."""
+
+    def run(self, on: Api) -> None:
+        """Do it, and wait until it is done. Raises ``LxdError``."""
+
+
+def predict(current: Current, steps: Iterable[Step[Current]]) -> Current:
+    """What ``current`` becomes when all steps are done."""
+    for step in steps:
+        current = step.effect(current)
+    return current

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bringing a whole lab up, mending one that is up, and taking it down."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from . import (
+    certificates,
+    cleanup,
+    cluster,
+    control_groups,
+    criu,
+    image,
+    inventory,
+    network,
+    packages,
+    preseed,
+    product,
+    state,
+)
+from .errors import LabError
+from .host import Host, create, holder, save_certificate, start
+from .processes import in_parallel
+from .state import Lab, machine_lock
+
+
+def hosts_of(lab: Lab) -> list[Host]:
+    """The lab's hosts, with the programs they run."""
+    what = product.incus(packages.unpacked(packages.INCUS)) if lab.product == "incus" else product.lxd()
+    tool = criu.wrapper(packages.unpacked(packages.CRIU)) if lab.criu else None
+    return [Host(lab, number, what, tool) for number in range(1, lab.hosts + 1)]
+
+
+def up(wanted: Lab) -> Lab:
+    """Make it so: build it, or mend what is there. Raises LabError where a lab of another shape has the name."""
+    if wanted.criu and control_groups.hierarchies() == control_groups.UNIFIED:
+        # LXC moves CRIU into the root group, which a host's is not: the kernel admits no process there
+        raise LabError("--criu needs a machine with the old, separate control group hierarchies")
+    with machine_lock():
+        packages.install()
+        images = image.build()
+        hosts_of(wanted)  # fetches what they need
+    present = state.load(wanted.name)
+    if present is not None and present.summary.exists():
+        if not present.same_shape(wanted):
+            raise LabError(f"lab {wanted.name} is up with {present}: take it down first")
+        hosts = hosts_of(present)
+        lost = [host for host in hosts if holder(host) is None]
+        if not lost:
+            for host in hosts:
+                network.heal(present, host.number)
+            in_parallel(start, hosts)
+            return present
+    cleanup.remove(wanted.name)
+    return _build(wanted, images)
+
+
+def _build(wanted: Lab, images: dict[str, Path]) -> Lab:
+    with machine_lock():
+        others = [present.subnet for name in state.names() if (present := state.load(name))]
+        taken = network.subnets_in_use().union(others)
+        lab = replace(wanted, subnet=network.choose_subnet(wanted.name, taken))
+        state.save(lab)
+    hosts = hosts_of(lab)
+    network.add_bridge(lab)
+    certificates.make_client_certificate(lab)
+    in_parallel(_boot, hosts)
+    if lab.clustered:
+        cluster.form(hosts)
+        _fill(hosts[0], images)
+        in_parallel(save_certificate, hosts)
+    else:
+        in_parallel(partial(_furnish, images=images), hosts)
+    inventory.publish(lab, hosts)
+    return lab
+
+
+def _boot(host: Host) -> None:
+    create(host)
+    start(host)
+
+
+def _furnish(host: Host, images: dict[str, Path]) -> None:
+    preseed.apply(host, preseed.standalone(host))
+    _fill(host, images)
+    save_certificate(host)
+
+
+def _fill(host: Host, images: dict[str, Path]) -> None:
+    certificates.trust_client(host.lab, host.socket)
+    preseed.add_images(host, images)
+
+
+def down(names: Sequence[str]) -> None:
+    """Remove labs, complete or not."""
+    for name in names:
+        with state.lab_lock(name):
+            cleanup.remove(name)

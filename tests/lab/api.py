@@ -23,16 +23,33 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def call(path: Path, method: str, url: str, body: object = None, timeout: float = 30) -> Any:
-    """The `metadata` of the answer. Raises LabError for an error answer, OSError where nobody listens."""
+    """The `metadata` of the answer to `body`: bytes as they are, anything else as JSON.
+
+    Raises LabError for an error answer, OSError where nobody listens.
+    """
+    content = body if body is None or isinstance(body, bytes) else json.dumps(body)
     connection = _UnixConnection(path, timeout)
     try:
-        connection.request(method, url, None if body is None else json.dumps(body))
+        connection.request(method, url, content, {"Content-Type": _content_type(content)})
         answer = json.loads(connection.getresponse().read())
     finally:
         connection.close()
     if answer["type"] == "error":
         raise LabError(f"{method} {url} on {path}: {answer['error']}")
     return answer["metadata"]
+
+
+def _content_type(content: bytes | str | None) -> str:
+    return "application/octet-stream" if isinstance(content, bytes) else "application/json"
+
+
+def operate(path: Path, method: str, url: str, body: object, seconds: int = 120) -> dict[str, Any]:
+    """Start an operation and wait for its end: its `metadata`. Raises LabError when it fails or takes longer."""
+    started = call(path, method, url, body, seconds)
+    ended = call(path, "GET", f"/1.0/operations/{started['id']}/wait?timeout={seconds}", timeout=seconds + 10)
+    if ended["status"] != "Success":
+        raise LabError(f"{method} {url} on {path}: {ended['err'] or ended['status']}")
+    return dict(ended["metadata"] or {})
 
 
 def is_ready(path: Path) -> bool:

@@ -95,9 +95,9 @@ def _run(options: argparse.Namespace) -> None:
                 if name in (host.product.directory_variable, host.product.config_variable):
                     print(f"export {name}={value}")
         case "lxc":
-            host = _host(options)
             if options.words[:1] == ["--name"]:
                 raise LabError("--name goes before the host's number: everything after that is the client's")
+            host = _host(options)
             os.execve(host.product.client, [host.product.client, *options.words], client_environment(host))
         case _:
             with state.lab_lock(options.name):

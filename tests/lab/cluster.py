@@ -3,21 +3,25 @@
 """Making one cluster out of the hosts: the first bootstraps it, the others join with a token."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from . import preseed
+from . import api, preseed
+from .errors import LabError
 from .host import Host
+from .processes import wait_until
 
 
-def form(hosts: Sequence[Host]) -> None:
-    """Bootstrap on the first host, then let the others join, one after another."""
-    first = hosts[0]
-    bootstrap = {"cluster": {"enabled": True, "server_name": first.name}}
-    preseed.apply(first, preseed.standalone(first) | bootstrap)
-    # a dead member is told within the shortest time that LXD admits
-    preseed.client(first, "config", "set", "cluster.offline_threshold", "11")
-    for host in hosts[1:]:
+def bootstrap(first: Host) -> None:
+    """Make a cluster of one."""
+    cluster = {"cluster": {"enabled": True, "server_name": first.name}}
+    preseed.apply(first, preseed.standalone(first) | cluster)
+
+
+def join(first: Host, others: Sequence[Host]) -> None:
+    """Let the others join the first, one after another."""
+    for host in others:
         token = preseed.client(first, "cluster", "add", host.name, "--quiet").split()[-1]
-        join = {
+        member = {
             "enabled": True,
             "server_name": host.name,
             "server_address": f"{host.address}:8443",
@@ -26,4 +30,14 @@ def form(hosts: Sequence[Host]) -> None:
                 {"entity": "storage-pool", "name": preseed.FAST_POOL, "key": "size", "value": preseed.FAST_SIZE},
             ],
         }
-        preseed.apply(host, {"cluster": join})
+        try:
+            preseed.apply(host, {"cluster": member})
+        except LabError as error:  # on a slow machine the client program may give up while the daemon goes on
+            wait_until(partial(_is_member, host), 60, f"{host.name} is a member, after: {error}")
+
+
+def _is_member(host: Host) -> bool:
+    try:
+        return bool(api.call(host.socket, "GET", "/1.0/cluster")["enabled"])
+    except (LabError, OSError):  # it closes its sockets for a moment when it joins
+        return False

@@ -69,8 +69,9 @@ def _build(wanted: Lab, images: dict[str, Path]) -> Lab:
     certificates.make_client_certificate(lab)
     in_parallel(_boot, hosts)
     if lab.clustered:
-        cluster.form(hosts)
-        _fill(hosts[0], images)
+        cluster.bootstrap(hosts[0])
+        _fill(hosts[0], images)  # before the others join: they fetch an image when they first need it
+        cluster.join(hosts[0], hosts[1:])
         in_parallel(save_certificate, hosts)
     else:
         in_parallel(partial(_furnish, images=images), hosts)

@@ -5,6 +5,7 @@
 import os
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from . import api, control_groups, network
@@ -13,6 +14,7 @@ from .processes import command_line, innermost_pid, kill, members, namespace, ru
 from .product import SYSTEM_PATH, Product
 from .state import Lab, write
 
+STARTS = 3
 HOLDER = Path(__file__).with_name("holder.sh")
 
 
@@ -84,8 +86,8 @@ def daemon(host: Host, held_by: int) -> int | None:
     inside = namespace(Path(f"/proc/{held_by}/ns/pid"))
     if inside is None:
         return None
-    start_of_line = [host.product.daemon, "--group"]
-    return next((pid for pid in members("pid", inside) if command_line(pid)[:2] == start_of_line), None)
+    words = (host.product.daemon, "--group")  # also while a shell is about to become the daemon
+    return next((pid for pid in members("pid", inside) if words in pairwise(command_line(pid))), None)
 
 
 def create(host: Host) -> None:
@@ -130,33 +132,46 @@ def create(host: Host) -> None:
     link.symlink_to(f"/proc/{held_by}/root{host.data}")
 
 
-def start(host: Host, seconds: float = 60) -> None:
-    """Start the daemon, or do nothing where it runs; returns when it answers."""
+def start(host: Host, seconds: float = 120) -> None:
+    """Start the daemon where it does not run, and return when it answers.
+
+    A daemon that ends by itself is started again, as systemd would do: on a slow machine LXD gives up on its own
+    database. Raises LabError with what it said when it ended each time, or did not answer.
+    """
     held_by = holder(host)
     if held_by is None:
         raise LabError(f"{host.name}: not there; run `up` again")
-    if daemon(host, held_by) is None:
-        path = f"{host.criu}:{SYSTEM_PATH}" if host.criu else SYSTEM_PATH
-        environment = {"PATH": path, "HOME": str(host.data), host.product.directory_variable: str(host.data)}
-        groups = [
-            str(control_groups.MOUNT / hierarchy / control_groups.host_group(host.lab.name, host.number) / "init.scope")
-            for hierarchy in control_groups.hierarchies()
-        ]
-        # In the background of a shell that ends, so that the daemon is a child of the host's first process.
-        out, log = host.directory / "daemon.out", host.directory / "daemon.log"
-        for file in (out, log):
-            file.touch(mode=0o600)
-        words = [host.product.daemon, "--group", "root", "--logfile", str(log)]
-        launch = 'out=$1; shift; setsid "$@" < /dev/null >> "$out" 2>&1 &'
-        script = 'for group; do shift; [ "$group" = -- ] && break; echo $$ > "$group/cgroup.procs"; done; exec "$@"'
-        enter = ["nsenter", "-t", str(held_by), "--mount", "--net", "--pid", "--uts", "--cgroup"]
-        inside = ["sh", "-c", launch, "sh", str(out), *words]
-        run(["sh", "-c", script, "sh", *groups, "--", *enter, *inside], env=environment)
-    try:
-        wait_until(lambda: api.is_ready(host.socket), seconds, f"{host.name}: an answer of its daemon")
-    except LabError as error:
-        said = (host.directory / "daemon.out").read_text(errors="replace").strip()[-1500:]
-        raise LabError(f"{error}\n{said}") from None
+    for _ in range(STARTS):
+        if daemon(host, held_by) is None:
+            _launch(host, held_by)
+        wait_until(
+            lambda: api.is_ready(host.socket) or daemon(host, held_by) is None,
+            seconds,
+            f"{host.name}: an answer of its daemon (see {host.directory}/daemon.out)",
+        )
+        if api.is_ready(host.socket):
+            return
+    said = (host.directory / "daemon.out").read_text(errors="replace").strip()[-1500:]
+    raise LabError(f"{host.name}: its daemon ended {STARTS} times:\n{said}")
+
+
+def _launch(host: Host, held_by: int) -> None:
+    """The daemon, in the host's namespaces and control groups, as a child of the host's first process."""
+    path = f"{host.criu}:{SYSTEM_PATH}" if host.criu else SYSTEM_PATH
+    environment = {"PATH": path, "HOME": str(host.data), host.product.directory_variable: str(host.data)}
+    groups = [
+        str(control_groups.MOUNT / hierarchy / control_groups.host_group(host.lab.name, host.number) / "init.scope")
+        for hierarchy in control_groups.hierarchies()
+    ]
+    out, log = host.directory / "daemon.out", host.directory / "daemon.log"
+    for file in (out, log):
+        file.touch(mode=0o600)
+    enter_groups = 'for group; do shift; [ "$group" = -- ] && break; echo $$ > "$group/cgroup.procs"; done; exec "$@"'
+    enter = ["nsenter", "-t", str(held_by), "--mount", "--net", "--pid", "--uts", "--cgroup"]
+    # in the background of a shell that ends
+    background = ["sh", "-c", 'out=$1; shift; setsid "$@" < /dev/null >> "$out" 2>&1 &', "sh", str(out)]
+    words = [host.product.daemon, "--group", "root", "--logfile", str(log)]
+    run(["sh", "-c", enter_groups, "sh", *groups, "--", *enter, *background, *words], env=environment)
 
 
 def kill_daemon(host: Host) -> None:

@@ -194,18 +194,21 @@ def _check_identity(desired: Desired, current: Current) -> None:
     )
 
 
-def made_from(source: Source, current: Current) -> bool:
-    """Whether an instance was made from a source: by its image's fingerprint, by our mark of what was declared, or by
-    what the alias names today. What was made elsewhere, by a copy or from a remote image, cannot be told: believed.
-    """
-    image, mark = current.config.get("volatile.base_image", ""), current.config.get(SOURCE)
+def made_from_surely(source: Source, current: Current) -> bool:
+    """Whether an instance was made from a source, as its image's fingerprint or our mark of what was declared tell."""
     if source.fingerprint:
-        return image.startswith(source.fingerprint)
-    if mark is not None and mark == source.digest:
+        return current.config.get("volatile.base_image", "").startswith(source.fingerprint)
+    return current.config.get(SOURCE) == source.digest
+
+
+def made_from(source: Source, current: Current) -> bool:
+    """Whether an instance was made from a source, also by what the alias names today. What was made elsewhere, by a
+    copy or from a remote image, cannot be told: believed."""
+    if made_from_surely(source, current):
         return True
     if source.type == "image" and current.origin.fingerprint:
-        return image == current.origin.fingerprint
-    return mark is None
+        return current.config.get("volatile.base_image") == current.origin.fingerprint
+    return SOURCE not in current.config and not source.fingerprint
 
 
 def _ephemeral_stop(current: Current) -> Refused:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from .config_keys import Key, from_metadata, known
 from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, owned
 from .instance_edit import edited
-from .instance_plan import made_from
+from .instance_plan import made_from_surely
 from .steps import Api
 
 DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}
@@ -60,7 +60,7 @@ def _with_edit_facts(on: Api, desired: Desired, current: Current) -> Current:
     if desired.target:
         server = replace(server, members=_members(on))
     current = replace(current, server=server)
-    if desired.source and desired.source.type == "image" and not made_from(desired.source, current):
+    if desired.source and desired.source.type == "image" and not made_from_surely(desired.source, current):
         current = replace(current, origin=read_origin(on, desired))
     after = edited(desired, current)
     if after.devices != current.devices or after.profiles != current.profiles:

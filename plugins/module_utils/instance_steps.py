@@ -53,9 +53,11 @@ class Create:
             if found is None:
                 raise OperationFailed(f"{on.name}: {self.result.name} was created, but is gone")
             data, etag = found
-            config = {key: value for key, value in data["config"].items() if key != CREATING}
+            # Written as declared, without the marker: to a copy the server adds all that its origin has.
+            kept = {key: value for key, value in data["config"].items() if key.startswith(("volatile.", "image."))}
+            declared = {"config": {**kept, **self.result.config}, "devices": self.body()["devices"]}
             try:
-                on.put(f"instances/{self.result.name}", {**_writable(data), "config": config}, etag)
+                on.put(f"instances/{self.result.name}", {**_writable(data), **declared}, etag)
                 return
             except Conflict:
                 if attempt == 3:

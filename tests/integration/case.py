@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof that every case goes through: check mode tells what will happen and does nothing, the task does it, the
+next run has nothing left to do, and the server shows what was asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from integration.lab_host import LabHost
+from integration.task import task
+
+PREDICTED = ("changed", "steps", "diff", "instance", "impact", "pending")
+"""The parts of a result that check mode must tell as the run does."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A host, and one way to it."""
+
+    host: LabHost
+    connection: Mapping[str, str]
+
+    def task(self, *, check: bool = False, **params: Any) -> dict[str, Any]:
+        """The result of one task on the host."""
+        return task({**self.connection, **params}, check=check)
+
+    def done(self, **params: Any) -> dict[str, Any]:
+        """The result of one task that must not fail."""
+        result = self.task(**params)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of a table: an instance as it is `before` (None: there is none), a task, and what the API `shows` then."""
+
+    id: str
+    before: Mapping[str, Any] | None
+    task: Mapping[str, Any]
+    shows: Mapping[str, Any]
+    impact: Mapping[str, str] | None = None
+    inside: Mapping[str, str] = field(default_factory=dict)
+    """Files of the guest, and what they hold."""
+
+
+def differences(found: Any, expected: Any, at: str = "") -> list[str]:
+    """What the API shows otherwise than expected. Of dictionaries only the named keys count; None: no such key."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        return [line for key, value in expected.items() for line in differences(found.get(key), value, f"{at}.{key}")]
+    return [] if found == expected else [f"{at.removeprefix('.')}: found {found!r}, expected {expected!r}"]
+
+
+def prove(lane: Lane, name: str, params: Mapping[str, Any], shows: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Check, apply, again; the result of the apply. `shows` None: the instance must be gone."""
+    before = lane.host.everything()
+    checked = lane.task(check=True, name=name, **params)
+    assert not checked.get("failed"), checked["msg"]
+    assert lane.host.everything() == before, "check mode changed something"
+    assert checked["changed"]
+
+    applied = lane.done(name=name, **params)
+    assert {part: checked[part] for part in PREDICTED} == {part: applied[part] for part in PREDICTED}
+
+    found = lane.host.instance(name)
+    if shows is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert differences(found, shows) == []
+
+    again = lane.done(name=name, **params)
+    assert (again["changed"], again["steps"]) == (False, [])
+    assert again["diff"]["before"] == again["diff"]["after"] == applied["diff"]["after"]
+    assert lane.host.instance(name) == found, "a second run changed something"
+    return applied

@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The labs that the tests run on, and the collection that they test."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from integration import lab_host
+from integration.case import Lane
+from integration.lab_host import LabHost
+
+CHECKOUT = Path(__file__).parents[2]
+COLLECTIONS = CHECKOUT / ".build/collections"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to test something else than what was built."""
+    # Ansible leaves it to the garbage collector to close its workers' files.
+    config.addinivalue_line("filterwarnings", "ignore::pytest.PytestUnraisableExceptionWarning")
+    path = Path(os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")) / "ansible_collections/lxdops/compute"
+    if not (path / "plugins/modules").is_dir():
+        raise pytest.UsageError(f"no collection in ANSIBLE_COLLECTIONS_PATH: `make build`, and set it to {COLLECTIONS}")
+    for source in (CHECKOUT / "plugins").rglob("*.py"):
+        built = path / source.relative_to(CHECKOUT)
+        if not built.exists() or built.read_bytes() != source.read_bytes():
+            raise pytest.UsageError(f"{built} is not what {source} is: `make build`")
+
+
+@contextmanager
+def lab(short: str, *shape: str) -> Iterator[list[LabHost]]:
+    """A lab of this test run, made anew, and removed afterwards."""
+    name = f"{lab_host.PREFIX}{short}"
+    lab_host.lab("down", "--name", name)
+    try:
+        lab_host.lab("up", "--name", name, *shape)
+        yield lab_host.load(name)
+    finally:
+        lab_host.lab("down", "--name", name)
+
+
+@pytest.fixture(scope="session")
+def lxd_hosts() -> Iterator[list[LabHost]]:
+    with lab("lxd", "--hosts", "2") as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="session")
+def incus_hosts() -> Iterator[list[LabHost]]:
+    with lab("inc", "--hosts", "1", "--product", "incus") as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def criu_host() -> Iterator[LabHost]:
+    with lab("cri", "--hosts", "1", "--criu") as hosts:
+        yield hosts[0]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[LabHost]]:
+    with lab("cl", "--cluster", "2") as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="session")
+def lxd(lxd_hosts: list[LabHost]) -> LabHost:
+    """An LXD host; lxd_hosts has another."""
+    return lxd_hosts[0]
+
+
+@pytest.fixture(scope="session", params=["lxd", "incus"])
+def host(request: pytest.FixtureRequest) -> LabHost:
+    """A host of each product."""
+    hosts: list[LabHost] = request.getfixturevalue(f"{request.param}_hosts")
+    return hosts[0]
+
+
+@pytest.fixture(scope="session", params=["lxd-unix", "incus-https"])
+def lane(request: pytest.FixtureRequest) -> Lane:
+    """Each product and each way to a host: what is proved on both lanes is proved for every product and every way."""
+    product, way = request.param.split("-")
+    hosts: list[LabHost] = request.getfixturevalue(f"{product}_hosts")
+    return Lane(hosts[0], getattr(hosts[0], way))

@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""wait_for: each condition is awaited, and a wait that fails says what is missing and what the console says."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from integration.case import Lane
+from integration.lab_host import LabHost
+from integration.task import command
+
+NAME = "wait"
+TINY = {"alias": "tiny"}
+RESULT = "/run/cloud-init/result.json"
+
+
+@pytest.fixture(autouse=True)
+def _cleaned(lane: Lane) -> Iterator[None]:
+    yield
+    lane.host.remove(NAME)
+
+
+def addresses(host: LabHost) -> list[str]:
+    network = host.query(f"instances/{NAME}/state")["network"] or {}
+    return [entry["address"] for entry in network["eth0"]["addresses"] if entry["scope"] == "global"]
+
+
+@pytest.mark.parametrize("condition", ["ipv4", "ipv4@eth0"])
+def test_an_address(lane: Lane, condition: str) -> None:
+    lane.done(name=NAME, source=TINY, wait_for=["running", "agent", condition])
+    assert addresses(lane.host) != []
+
+
+def test_it_is_also_awaited_when_nothing_changes(lane: Lane) -> None:
+    lane.host.make(NAME, power="running")
+    assert not lane.done(name=NAME, wait_for=["ipv4"])["changed"]
+    assert addresses(lane.host) != []
+
+
+def test_check_mode_waits_for_nothing(lane: Lane) -> None:
+    assert lane.task(check=True, name=NAME, source=TINY, wait_for=["ipv4@eth7"])["changed"]
+
+
+def test_a_port(lane: Lane) -> None:
+    """The guest's network is reached from its host only: that task runs there."""
+    host = lane.host
+    host.make(NAME, power="running")
+    host.client("exec", NAME, "--", "sh", "-c", "(sleep 2; setsid nc -lk -p 2222 -e true) >/dev/null 2>&1 </dev/null &")
+    params = {**host.unix, "name": NAME, "wait_for": ["port:2222@eth0"], "wait_timeout": 60}
+    run = command(params, inside=host.inside)
+    output, _error = run.communicate(timeout=120)
+    assert run.returncode == 0, output
+
+
+def test_a_wait_that_times_out_fails_with_the_last_console_lines(lane: Lane) -> None:
+    result = lane.task(name=NAME, source=TINY, wait_for=["ipv4", "ipv4@eth7"], wait_timeout=8)
+    assert result["error"] == "TimedOut"
+    assert "wait_for ipv4@eth7: not within wait_timeout (8 seconds): no ipv4@eth7 address" in result["msg"]
+    assert result["addresses"] == addresses(lane.host)
+    assert any("tiny: ready" in line for line in result["console"])
+    assert "tiny: ready" in result["msg"]
+    assert result["steps_done"] == [f"create container {NAME} from image tiny", f"start {NAME}"]
+
+
+def test_one_that_stops_meanwhile_is_not_waited_for_any_longer(lane: Lane) -> None:
+    lane.host.make(NAME, power="running")
+    lane.host.client("exec", NAME, "--", "sh", "-c", "(sleep 2; kill -PWR 1) >/dev/null 2>&1 </dev/null &")
+    result = lane.task(name=NAME, wait_for=["ipv4@eth7"], wait_timeout=100)
+    assert result["error"] == "OperationFailed"
+    assert "it is Stopped while waited for ipv4@eth7" in result["msg"]
+
+
+@pytest.mark.parametrize(("errors", "word"), [([], ""), (["no network"], "cloud-init failed: no network")])
+def test_cloud_init(lane: Lane, errors: list[str], word: str) -> None:
+    lane.host.make(NAME, power="running")
+    lane.host.write(NAME, RESULT, json.dumps({"v1": {"datasource": "none", "errors": errors}}))
+    result = lane.task(name=NAME, wait_for=["cloud_init"], wait_timeout=10)
+    assert bool(result.get("failed")) is bool(errors), result
+    assert word in result.get("msg", "")
+
+
+def test_cloud_init_that_says_nothing(lane: Lane) -> None:
+    lane.host.make(NAME, power="running")
+    result = lane.task(name=NAME, wait_for=["cloud_init"], wait_timeout=1)
+    assert "cloud-init has written no result yet" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"), [("ready", "has not said over devlxd"), ("ipv6@eth0", "no ipv6@eth0 address")]
+)
+def test_what_does_not_come(lane: Lane, condition: str, words: str) -> None:
+    lane.host.make(NAME, power="running")
+    assert words in lane.task(name=NAME, wait_for=[condition], wait_timeout=1)["msg"]

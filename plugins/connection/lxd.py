@@ -206,15 +206,16 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         if not os.path.isfile(to_bytes(in_path)):
             raise AnsibleFileNotFound(f"{in_path} is not a file of the controller")
         files, path = f"{self._path}/files", self._absolute(out_path)
+        file, directory = {"path": path}, {"path": posixpath.dirname(path)}
         doing = f"send {out_path} to instance {self._instance}"
         with _failures(doing, not_found=AnsibleError), open(to_bytes(in_path), "rb") as content:
             uid, gid = self._owner
             facts = {"type": "file", "mode": "0600", "uid": uid, "gid": gid}
             try:
-                self._on.upload(files, content, facts, path=path)
+                self._on.upload(files, content, facts, **file)
             except Unreachable:
                 # Over https this is also what it looks like when the server refuses a file in the midst of reading it.
-                self._on.get(files, path=posixpath.dirname(path))
+                self._on.get(files, **directory)
                 raise
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
@@ -225,7 +226,8 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         path = self._absolute(in_path)
         with _failures(doing, not_found=AnsibleError):
             for _link in range(MOST_LINKS):
-                with self._on.download(f"{self._path}/files", path=path) as (facts, pieces):
+                file = {"path": path}
+                with self._on.download(f"{self._path}/files", **file) as (facts, pieces):
                     if facts["type"] == "file":
                         with open(to_bytes(out_path), "wb") as target:
                             target.writelines(pieces)

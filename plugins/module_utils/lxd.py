@@ -101,7 +101,7 @@ def _pinned(fingerprint: str) -> requests.adapters.BaseAdapter:
 
     class Pinned(requests.adapters.HTTPAdapter):
         def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-            super().cert_verify(conn, url, False, cert)
+            super().cert_verify(conn, url, False, cert)  # type: ignore[no-untyped-call]
             conn.assert_fingerprint = fingerprint.replace(":", "").lower()
 
     return Pinned()

@@ -18,7 +18,7 @@ INVENTORY = "localhost,"
 MODULE = "lxdops.compute.lxd_instance"
 
 
-class _Dispatcher(ModuleDispatcherV213):  # type: ignore[misc]
+class _Dispatcher(ModuleDispatcherV213):
     """pytest-ansible's runner of one task, with the task's own keywords."""
 
     keywords: Mapping[str, Any] = {}

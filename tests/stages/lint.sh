@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Run every static check but ansible-test's; all of them run, then the stage fails if one did.
 set -u
+# ansible-lint resolves the modules that playbooks name in the checkout itself.
+export ANSIBLE_COLLECTIONS_PATH="$PWD/.build/checkout"
 
 failed=
 check() {

@@ -3,9 +3,10 @@
 """The labs that the tests run on, and the collection that they test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration import lab_host
@@ -78,9 +79,20 @@ def host(request: pytest.FixtureRequest) -> LabHost:
     return hosts[0]
 
 
-@pytest.fixture(scope="session", params=["lxd-unix", "incus-https"])
-def lane(request: pytest.FixtureRequest) -> Lane:
+@pytest.fixture(scope="session")
+def lane(host: LabHost) -> Lane:
     """Each product and each way to a host: what is proved on both lanes is proved for every product and every way."""
-    product, way = request.param.split("-")
-    hosts: list[LabHost] = request.getfixturevalue(f"{product}_hosts")
-    return Lane(hosts[0], getattr(hosts[0], way))
+    return Lane(host, {"lxd": host.unix, "incus": host.https}[host.product])
+
+
+@pytest.fixture
+def make(host: LabHost) -> Iterator[Callable[..., None]]:
+    """LabHost.make, with the removal of what it made."""
+    made: list[str] = []
+
+    def make_instance(name: str, **body: Any) -> None:
+        made.append(name)
+        host.make(name, **body)
+
+    yield make_instance
+    host.remove(*made)

@@ -19,6 +19,7 @@ from integration.case import Lane
 from integration.lab_host import LabHost
 
 NAME = "inside"
+WITH_PYTHON = "python"
 PLUGIN = "lxdops.compute.lxd"
 NOBODY = 65534
 HOST_PYTHON = {
@@ -34,9 +35,14 @@ def variables(connection: Mapping[str, str], instance: str, **more: str) -> dict
 
 
 @pytest.fixture(scope="module")
+def host(lane: Lane) -> LabHost:
+    return lane.host
+
+
+@pytest.fixture(scope="module")
 def instance(host: LabHost) -> Iterator[str]:
     """The name of an instance that runs."""
-    host.make(NAME, power="running", devices=HOST_PYTHON)
+    host.make(NAME, power="running")
     yield NAME
     host.remove(NAME)
 
@@ -165,10 +171,16 @@ def test_what_is_missing_is_named(connect: Callable[..., Any], change: dict[str,
         connect(**change).exec_command("true")
 
 
-def test_a_stopped_instance_is_named(connect: Callable[..., Any], make: Callable[..., None]) -> None:
-    make("asleep")
+@pytest.fixture
+def asleep(host: LabHost) -> Iterator[str]:
+    host.make("asleep")
+    yield "asleep"
+    host.remove("asleep")
+
+
+def test_a_stopped_instance_is_named(connect: Callable[..., Any], asleep: str) -> None:
     with pytest.raises(AnsibleConnectionFailure, match=r"instance asleep on .* is stopped, it must be running"):
-        connect(ansible_host="asleep").exec_command("true")
+        connect(ansible_host=asleep).exec_command("true")
 
 
 PLAY: list[dict[str, Any]] = [
@@ -177,7 +189,7 @@ PLAY: list[dict[str, Any]] = [
         "gather_facts": True,
         "vars": {"ansible_python_interpreter": "/usr/bin/python3"},
         "tasks": [
-            {"ansible.builtin.assert": {"that": f"ansible_facts.hostname == '{NAME}'"}},
+            {"ansible.builtin.assert": {"that": f"ansible_facts.hostname == '{WITH_PYTHON}'"}},
             {"ansible.builtin.copy": {"content": "by a module\n", "dest": "/root/module", "mode": "0640"}},
             {"ansible.builtin.fetch": {"src": "/root/module", "dest": "{{ out }}/module", "flat": True}},
             {"ansible.builtin.script": "{{ out }}/script.sh word", "register": "script"},
@@ -197,8 +209,9 @@ PLAY: list[dict[str, Any]] = [
 
 
 @pytest.mark.smoke
-def test_a_play_inside(host: LabHost, instance: str, tmp_path: Path) -> None:
-    hosts = {way: variables(getattr(host, way), instance) for way in ("unix", "https")}
+def test_a_play_inside(host: LabHost, make: Callable[..., None], tmp_path: Path) -> None:
+    make(WITH_PYTHON, power="running", devices=HOST_PYTHON)
+    hosts = {way: variables(getattr(host, way), WITH_PYTHON) for way in ("unix", "https")}
     inventory = {
         "all": {
             "hosts": hosts,
@@ -214,4 +227,4 @@ def test_a_play_inside(host: LabHost, instance: str, tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [(tmp_path / way / "module").read_text() for way in hosts] == ["by a module\n"] * 2
-    assert host.client("exec", NAME, "--", "stat", "-c", "%a", "/root/module") == "640\n"
+    assert host.client("exec", WITH_PYTHON, "--", "stat", "-c", "%a", "/root/module") == "640\n"

@@ -10,6 +10,8 @@ import pytest
 from integration.case import Case, Lane, prove
 from integration.lab_host import LabHost
 
+pytestmark = pytest.mark.draft
+
 NAME = "opt"
 TINY = {"alias": "tiny"}
 FAST = {"root": {"type": "disk", "path": "/", "pool": "fast"}}
@@ -427,14 +429,3 @@ def test_projects_are_apart(lane: Lane) -> None:
         if NAME in host.instances("own"):
             host.call("DELETE", f"instances/{NAME}?project=own")
         host.call("DELETE", "projects/own")
-
-
-@pytest.mark.smoke
-def test_the_life_of_an_instance(lxd: LabHost) -> None:
-    lane = Lane(lxd, lxd.unix)
-    prove(
-        lane, NAME, {"source": TINY, "config": {"limits.cpu": 1}}, {"status": "Running", "config": {"limits.cpu": "1"}}
-    )
-    prove(lane, NAME, {"config": {"limits.cpu": None}}, {"config": {"limits.cpu": None}})
-    prove(lane, NAME, {"state": "stopped", "force": True}, {"status": "Stopped"})
-    prove(lane, NAME, {"state": "absent"}, None)

@@ -10,6 +10,8 @@ import pytest
 from integration.case import Lane, prove
 from integration.lab_host import LabHost
 
+pytestmark = pytest.mark.draft
+
 NAME = "pow"
 STATUS = {"stopped": "Stopped", "started": "Running", "frozen": "Frozen", "restarted": "Running"}
 

@@ -10,6 +10,8 @@ from integration.case import Lane
 from integration.lab_host import LabHost
 from integration.task import command
 
+pytestmark = pytest.mark.draft
+
 NAME = "wait"
 TINY = {"alias": "tiny"}
 RESULT = "/run/cloud-init/result.json"

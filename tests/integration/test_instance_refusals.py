@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from integration.case import Lane
 
+pytestmark = pytest.mark.draft
+
 NAME = "no"
 TINY = {"alias": "tiny"}
 FAST = {"root": {"type": "disk", "path": "/", "pool": "fast", "size": "500MiB"}}

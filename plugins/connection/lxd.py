@@ -138,6 +138,9 @@ from ansible_collections.lxdops.compute.plugins.module_utils.errors import LxdEr
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from
 from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Server, connect
 
+# The path of a request is positional-only, so that the query may have a "path" of its own, as the files API wants.
+# pylint: disable=kwarg-superseded-by-positional-arg
+
 MOST_LINKS = 40
 """Symbolic links that lead from one to the next before we give up, as on Linux."""
 
@@ -206,16 +209,15 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         if not os.path.isfile(to_bytes(in_path)):
             raise AnsibleFileNotFound(f"{in_path} is not a file of the controller")
         files, path = f"{self._path}/files", self._absolute(out_path)
-        file, directory = {"path": path}, {"path": posixpath.dirname(path)}
         doing = f"send {out_path} to instance {self._instance}"
         with _failures(doing, not_found=AnsibleError), open(to_bytes(in_path), "rb") as content:
             uid, gid = self._owner
             facts = {"type": "file", "mode": "0600", "uid": uid, "gid": gid}
             try:
-                self._on.upload(files, content, facts, **file)
+                self._on.upload(files, content, facts, path=path)
             except Unreachable:
                 # Over https this is also what it looks like when the server refuses a file in the midst of reading it.
-                self._on.get(files, **directory)
+                self._on.get(files, path=posixpath.dirname(path))
                 raise
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
@@ -226,8 +228,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         path = self._absolute(in_path)
         with _failures(doing, not_found=AnsibleError):
             for _link in range(MOST_LINKS):
-                file = {"path": path}
-                with self._on.download(f"{self._path}/files", **file) as (facts, pieces):
+                with self._on.download(f"{self._path}/files", path=path) as (facts, pieces):
                     if facts["type"] == "file":
                         with open(to_bytes(out_path), "wb") as target:
                             target.writelines(pieces)

@@ -204,11 +204,11 @@ def made_from_surely(source: Source, current: Current) -> bool:
 def made_from(source: Source, current: Current) -> bool:
     """Whether an instance was made from a source, also by what the alias names today. What was made elsewhere, by a
     copy or from a remote image, cannot be told: believed."""
-    if made_from_surely(source, current):
-        return True
+    if made_from_surely(source, current) or source.fingerprint:
+        return made_from_surely(source, current)
     if source.type == "image" and current.origin.fingerprint:
         return current.config.get("volatile.base_image") == current.origin.fingerprint
-    return SOURCE not in current.config and not source.fingerprint
+    return SOURCE not in current.config
 
 
 def _ephemeral_stop(current: Current) -> Refused:

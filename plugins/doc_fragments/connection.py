@@ -61,6 +61,18 @@ options:
         first.
     type: float
     default: 300
+  execution:
+    description:
+      - Where the work is done. Options, results and errors are the same; the controller's own process saves the start
+        of a module, which takes many times longer than the work.
+      - V(auto) - in the controller's process when a module would run on the controller, as the same user, too (the
+        connection is C(local), without C(become) and C(async)), and pylxd is installed there; else on the host.
+      - V(controller) - in the controller's process, whatever the connection and C(become). The endpoint, the paths of
+        certificates and E(LXD_ENDPOINT) and the like are then the controller's.
+      - V(host) - as a module, on the host that the task is for.
+    type: str
+    choices: [auto, controller, host]
+    default: auto
 requirements:
-  - pylxd >= 2.4.2, where the module runs
+  - pylxd >= 2.4.2, where the work is done
 """

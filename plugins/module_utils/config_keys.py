@@ -148,9 +148,14 @@ def kinds(names: Mapping[str, Any], described: Mapping[str, Key]) -> dict[str, s
     return {name: key.kind for name, key in found.items() if key and key.kind != "text"}
 
 
+def is_servers(key: str) -> bool:
+    """Whether a config key is the server's own: a PUT must send it back as it is."""
+    return key.startswith(("volatile.", "image."))
+
+
 def check_key(instance: str, instance_type: str, name: str, described: Mapping[str, Key]) -> None:
     """Refuses a key that no server knows, that is the server's own, or that an instance of this type cannot have."""
-    if name.startswith(("volatile.", "image.")):
+    if is_servers(name):
         raise Refused(
             f"{instance}: config.{name} belongs to the server and cannot be declared", option=f"config.{name}"
         )

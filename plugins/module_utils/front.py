@@ -1,11 +1,12 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: BSD-2-Clause
-"""What every module front end shares: the connection options, and one way to run and to fail."""
+"""What both front ends share, module and action plugin: the connection options, and one way to work and to fail."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
@@ -29,21 +30,35 @@ def connection_spec() -> dict[str, dict[str, Any]]:
         "trust_token": _option("LXD_TRUST_TOKEN", no_log=True),
         "project": _option("LXD_PROJECT", default="default"),
         "wait_timeout": {"type": "float", "default": 300},
+        "execution": {"type": "str", "choices": ["auto", "controller", "host"], "default": "auto"},
     }
 
 
 def connection_from(params: Mapping[str, Any]) -> Connection:
     """The connection that a task's parameters describe."""
-    return Connection(**{option: params[option] for option in connection_spec() if params.get(option) is not None})
+    return Connection(
+        **{field.name: params[field.name] for field in fields(Connection) if params.get(field.name) is not None}
+    )
 
 
-def run(module: AnsibleModule, work: Callable[[Server, bool], dict[str, Any]]) -> None:
-    """Connect, do the work, and end the module with its result or with the error in words. The one ``except
-    LxdError``."""
+def outcome(
+    work: Callable[[Server, Mapping[str, Any], bool], dict[str, Any]],
+    params: Mapping[str, Any],
+    environ: Mapping[str, str],
+    check: bool,
+    connecting: Callable[[Connection, Mapping[str, str], bool], Server] = connect,
+) -> dict[str, Any]:
+    """A module's result: of the work, or ``failed`` with the error in words. The one ``except LxdError`` of modules."""
     try:
-        on = connect(connection_from(module.params), os.environ, module.check_mode)
-        result = work(on, module.check_mode)
+        return work(connecting(connection_from(params), environ, check), params, check)
     except LxdError as error:
-        details = {"error": type(error).__name__, **error.details}
-        module.fail_json(msg=error.message, **details)
+        return {"failed": True, "msg": error.message, "error": type(error).__name__, **error.details}
+
+
+def run(spec: Mapping[str, Any], work: Callable[[Server, Mapping[str, Any], bool], dict[str, Any]]) -> None:
+    """Run as a module: ``spec`` are AnsibleModule's arguments."""
+    module = AnsibleModule(supports_check_mode=True, **spec)
+    result = outcome(work, module.params, os.environ, module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)

@@ -1,21 +1,16 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an instance shall be (from a task's parameters) and what it is (from the API)."""
+"""What an instance shall be, what it is, and how it looks to users."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .compare import canonical, canonical_map
-from .config_keys import MARK, Key
-from .errors import Refused
+from .config_keys import MARK, Key, is_servers
 
-NAME = re.compile(r"^[a-zA-Z](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$")  # RFC 1123, as LXD's shared/validate IsHostname
 CREATING, SOURCE, PENDING, RESTART = (MARK + mark for mark in ("creating", "source", "pending", "restart"))
 """Markers: a creation is under way; digest of the declared source; ``BOOT KEY,KEY`` wait for a restart since that
 boot; ``BOOT STATE`` a restart to a state was begun in that boot. A boot is named by ``last_used_at``: every start
@@ -212,7 +207,31 @@ def current_from(name: str, data: Mapping[str, Any] | None, etag: str, server: S
 
 def owned(config: Mapping[str, str]) -> dict[str, str]:
     """The config that people declare: without the server's own keys and our markers."""
-    return {key: value for key, value in config.items() if not key.startswith(("volatile.", "image.", MARK))}
+    return {key: value for key, value in config.items() if not is_servers(key) and not key.startswith(MARK)}
+
+
+def with_servers_keys(config: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """``config`` for a PUT, with the server's own keys as it has them now."""
+    own = {key: value for key, value in found.items() if is_servers(key)}
+    return {**own, **{key: value for key, value in config.items() if not is_servers(key)}}
+
+
+def made_from_surely(source: Source, current: Current) -> bool:
+    """Whether an instance was made from a source, as its image's fingerprint or our mark of what was declared tell."""
+    if source.fingerprint:
+        return current.config.get("volatile.base_image", "").startswith(source.fingerprint)
+    return current.config.get(SOURCE) == source.digest
+
+
+def made_from(source: Source, current: Current) -> bool:
+    """Whether an instance was made from a source, also by what the alias names today. What was made elsewhere, by a
+    copy or from a remote image, cannot be told: believed."""
+    surely = made_from_surely(source, current)
+    if surely or source.fingerprint:
+        return surely
+    if source.type == "image" and current.origin.fingerprint:
+        return current.config.get("volatile.base_image") == current.origin.fingerprint
+    return SOURCE not in current.config
 
 
 def shown(key: str, value: str | None) -> str | None:
@@ -236,121 +255,3 @@ def view(current: Current) -> dict[str, Any]:
         "config": {key: shown(key, value) for key, value in sorted(owned(current.config).items())},
         "devices": {name: dict(sorted(device.items())) for name, device in sorted(current.devices.items())},
     }
-
-
-def desired_from(params: Mapping[str, Any]) -> Desired:
-    """A Desired from a task's validated parameters. Refuses what is wrong in itself, whatever the server says."""
-    name = params["name"]
-    if not NAME.match(name):
-        raise Refused(
-            f"name: found {name!r}, allowed are 1 to 63 letters, digits and hyphens, starting with a letter "
-            "and not ending in a hyphen",
-            option="name",
-        )
-    config = canonical_map("config", params.get("config"))
-    for key, value in _cloud_init(params.get("cloud_init")).items():
-        if key in config and config[key] != value:
-            raise Refused(
-                f"{name}: {key} is declared in config and in cloud_init, with different values", option="cloud_init"
-            )
-        config[key] = value
-    devices: dict[str, Mapping[str, str | None] | None] = {}
-    for device, options in (params.get("devices") or {}).items():
-        if options is not None and not isinstance(options, Mapping):
-            raise Refused(
-                f"{name}: devices.{device}: found a {type(options).__name__}, allowed are a dictionary of "
-                "options or null",
-                option=f"devices.{device}",
-            )
-        devices[device] = None if options is None else _emptied(canonical_map(f"devices.{device}", options))
-    drive = params.get("config_drive")
-    if drive is not None:
-        devices["config-drive"] = {
-            "type": "disk",
-            "source": drive["source"],
-            "path": drive["path"],
-            "readonly": "true",
-            "shift": "true" if drive["shift"] else None,
-        }
-    profiles = params.get("profiles")
-    return Desired(
-        name=name,
-        state=params["state"],
-        type=params.get("type"),
-        description=params.get("description"),
-        source=_source(name, params.get("source")),
-        config=_emptied(config),
-        devices=devices,
-        root=_root(params.get("root")),
-        profiles=None if profiles is None else tuple(profiles),
-        ephemeral=params.get("ephemeral"),
-        target=params.get("target"),
-        purge_config=params["purge_config"],
-        purge_devices=params["purge_devices"],
-        apply=params["apply"],
-        force=params["force"],
-        stop_timeout=params["stop_timeout"],
-        wait_for=tuple(params.get("wait_for") or ()),
-        wait_timeout=params["wait_timeout"],
-    )
-
-
-def _emptied(values: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The server keeps no empty values: an empty string removes, like null."""
-    return {key: value or None for key, value in values.items()}
-
-
-def _cloud_init(options: Mapping[str, Any] | None) -> dict[str, str | None]:
-    """Config keys for cloud-init. A dictionary is written as JSON, which is YAML."""
-    result: dict[str, str | None] = {}
-    for option, key in (
-        ("user_data", "user-data"),
-        ("vendor_data", "vendor-data"),
-        ("network_config", "network-config"),
-    ):
-        value = (options or {}).get(option)
-        if isinstance(value, (Mapping, list)):
-            header = "" if option == "network_config" else "#cloud-config\n"
-            value = header + json.dumps(value, indent=1, sort_keys=True) + "\n"
-        if value is not None:
-            result[f"cloud-init.{key}"] = canonical(f"cloud_init.{option}", value)
-    return result
-
-
-ROOT = {
-    "pool": "pool",
-    "size": "size",
-    "size_state": "size.state",
-    "boot_priority": "boot.priority",
-    "read": "limits.read",
-    "write": "limits.write",
-    "max": "limits.max",
-}
-"""Options of the root disk in a task, and what the device calls them."""
-
-
-def _root(options: Mapping[str, Any] | None) -> dict[str, str | None]:
-    """Options of the root disk device; only those that were named."""
-    given = {ROOT[option]: value for option, value in (options or {}).items() if value is not None}
-    return _emptied(canonical_map("root", given))
-
-
-def _source(name: str, options: Mapping[str, Any] | None) -> Source | None:
-    if options is None:
-        return None
-    given = {option: value for option, value in options.items() if value not in (None, "")}
-    source = Source(**given)
-    needed = {"image": ("alias", "fingerprint"), "copy": ("instance",), "none": ()}[source.type]
-    allowed = {
-        "image": {"alias", "fingerprint", "server", "protocol", "certificate"},
-        "copy": {"instance", "snapshot", "instance_only"},
-        "none": set(),
-    }[source.type]
-    if needed and not any(getattr(source, option) for option in needed):
-        raise Refused(f"{name}: source.type {source.type} needs {' or '.join(needed)}", option="source")
-    if source.alias and source.fingerprint:
-        raise Refused(f"{name}: source: alias and fingerprint both name an image; give one of them", option="source")
-    odd = sorted(option for option, value in given.items() if option not in allowed | {"type"} and value is not False)
-    if odd:
-        raise Refused(f"{name}: source.type {source.type} does not go with {', '.join(odd)}", option="source")
-    return source

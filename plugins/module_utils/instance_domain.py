@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .converge import Domain, converge
-from .instance import Current, Desired, desired_from, view
+from .instance import Current, Desired, view
+from .instance_params import desired_from
 from .instance_plan import plan, report
 from .instance_read import read
 from .steps import Api

@@ -33,8 +33,8 @@ AS_IT_IS = (
 )
 
 
-def list_instances(on: Api, params: Mapping[str, Any]) -> dict[str, Any]:
-    """A module's result: ``instances``, and with a query its ``result``."""
+def list_instances(on: Api, params: Mapping[str, Any], _check: bool = False) -> dict[str, Any]:
+    """A module's result: ``instances``, and with a query its ``result``. Only reads, so check mode is no other."""
     expression = compiled(params["query"]) if params.get("query") else None
     found = sorted(fetch(on, params), key=lambda data: (data.get("project", "default"), data["name"]))
     instances = [described(data, params["addresses"]) for data in found]

@@ -10,7 +10,7 @@ from typing import Any
 
 from .config_keys import MARK
 from .errors import Refused
-from .instance import CREATING, PENDING, RESTART, SOURCE, Current, Desired, Source
+from .instance import CREATING, PENDING, RESTART, SOURCE, Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
 from .instance_steps import Change, Create, Delete, Power, Reconfigure, Update, changes_between
 from .steps import Step
@@ -192,23 +192,6 @@ def _check_identity(desired: Desired, current: Current) -> None:
         option="source",
         found=image,
     )
-
-
-def made_from_surely(source: Source, current: Current) -> bool:
-    """Whether an instance was made from a source, as its image's fingerprint or our mark of what was declared tell."""
-    if source.fingerprint:
-        return current.config.get("volatile.base_image", "").startswith(source.fingerprint)
-    return current.config.get(SOURCE) == source.digest
-
-
-def made_from(source: Source, current: Current) -> bool:
-    """Whether an instance was made from a source, also by what the alias names today. What was made elsewhere, by a
-    copy or from a remote image, cannot be told: believed."""
-    if made_from_surely(source, current) or source.fingerprint:
-        return made_from_surely(source, current)
-    if source.type == "image" and current.origin.fingerprint:
-        return current.config.get("volatile.base_image") == current.origin.fingerprint
-    return SOURCE not in current.config
 
 
 def _ephemeral_stop(current: Current) -> Refused:

@@ -7,9 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .config_keys import Key, from_metadata, known
-from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, owned
+from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely, owned
 from .instance_edit import edited
-from .instance_plan import made_from_surely
 from .steps import Api
 
 DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import Conflict, NotFound, OperationFailed, Refused, TimedOut
-from .instance import CREATING, Current, Source, owned, shown
+from .instance import CREATING, Current, Source, owned, shown, with_servers_keys
 from .steps import Api
 
 MARGIN = 30.0
@@ -54,8 +54,8 @@ class Create:
                 raise OperationFailed(f"{on.name}: {self.result.name} was created, but is gone")
             data, etag = found
             # Written as declared, without the marker: to a copy the server adds all that its origin has.
-            kept = {key: value for key, value in data["config"].items() if key.startswith(("volatile.", "image."))}
-            declared = {"config": {**kept, **self.result.config}, "devices": self.body()["devices"]}
+            config = with_servers_keys(self.result.config, data["config"])
+            declared = {"config": config, "devices": self.body()["devices"]}
             try:
                 on.put(f"instances/{self.result.name}", {**_writable(data), **declared}, etag)
                 return
@@ -232,15 +232,8 @@ class Reconfigure:
         try:
             # Stopping changes the server's own keys, so the ETag and those keys are read again.
             data, etag = on.find_tagged(f"instances/{self.update.after.name}") or ({}, "")
-            kept = {
-                key: value for key, value in data.get("config", {}).items() if key.startswith(("volatile.", "image."))
-            }
-            ours = {
-                key: value
-                for key, value in self.update.after.config.items()
-                if not key.startswith(("volatile.", "image."))
-            }
-            on.put(f"instances/{self.update.after.name}", self.update.body({**kept, **ours}), etag)
+            config = with_servers_keys(self.update.after.config, data.get("config", {}))
+            on.put(f"instances/{self.update.after.name}", self.update.body(config), etag)
         finally:
             self.start.run(on)
 

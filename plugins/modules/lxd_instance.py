@@ -388,14 +388,13 @@ console:
   sample: ["login:"]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_domain import converge_instance
 
 
-def argument_spec() -> dict[str, dict[str, object]]:
-    """The options, documented above."""
-    return {
+def spec() -> dict[str, object]:
+    """What is accepted, as documented above."""
+    options = {
         **connection_spec(),
         "name": {"type": "str", "required": True},
         "state": {
@@ -459,12 +458,15 @@ def argument_spec() -> dict[str, dict[str, object]]:
         "stop_timeout": {"type": "int", "default": 30},
         "wait_for": {"type": "list", "elements": "str"},
     }
+    return {"argument_spec": options}
+
+
+work = converge_instance
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    run(module, lambda on, check: converge_instance(on, module.params, check))
+    run(spec(), work)
 
 
 if __name__ == "__main__":

@@ -175,14 +175,13 @@ result:
   sample: [web1]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_list import list_instances
 
 
-def argument_spec() -> dict[str, dict[str, object]]:
-    """The options, documented above."""
-    return {
+def spec() -> dict[str, object]:
+    """What is accepted, as documented above."""
+    options = {
         **connection_spec(),
         "name": {"type": "str"},
         "filter": {"type": "str"},
@@ -190,16 +189,15 @@ def argument_spec() -> dict[str, dict[str, object]]:
         "addresses": {"type": "bool", "default": False},
         "query": {"type": "str"},
     }
+    return {"argument_spec": options, "mutually_exclusive": [("name", "filter"), ("name", "all_projects")]}
+
+
+work = list_instances
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
-        argument_spec=argument_spec(),
-        supports_check_mode=True,
-        mutually_exclusive=[("name", "filter"), ("name", "all_projects")],
-    )
-    run(module, lambda on, _check: list_instances(on, module.params))
+    run(spec(), work)
 
 
 if __name__ == "__main__":

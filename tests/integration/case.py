@@ -20,6 +20,7 @@ class Lane:
 
     host: LabHost
     connection: Mapping[str, str]
+    """Connection options; `execution` among them says by which front end."""
 
     def task(self, *, check: bool = False, **params: Any) -> dict[str, Any]:
         """The result of one task on the host."""

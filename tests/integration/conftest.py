@@ -15,6 +15,8 @@ from integration.lab_host import LabHost
 
 CHECKOUT = Path(__file__).parents[2]
 COLLECTIONS = CHECKOUT / ".build/collections"
+EXECUTION = os.environ.get("EXECUTION", "auto")
+"""By which front end the tasks of a lane run: `EXECUTION=host make integration` has them all run as modules."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,10 +81,17 @@ def host(request: pytest.FixtureRequest) -> LabHost:
     return hosts[0]
 
 
-@pytest.fixture(scope="session")
-def lane(host: LabHost) -> Lane:
-    """Each product and each way to a host: what is proved on both lanes is proved for every product and every way."""
-    return Lane(host, {"lxd": host.unix, "incus": host.https}[host.product])
+def lane_of(request: pytest.FixtureRequest) -> Lane:
+    """The lane that a fixture's parameter names: PRODUCT-WAY."""
+    product, way = request.param.split("-")
+    host: LabHost = request.getfixturevalue(f"{product}_hosts")[0]
+    return Lane(host, getattr(host, way) | {"execution": EXECUTION})
+
+
+@pytest.fixture(scope="session", params=["lxd-unix", "incus-https"])
+def lane(request: pytest.FixtureRequest) -> Lane:
+    """Each product and each way to a host; the options of lxd_instance are proved on all four pairs."""
+    return lane_of(request)
 
 
 @pytest.fixture

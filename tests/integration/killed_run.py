@@ -43,9 +43,9 @@ def main(number: str, when: str, parameters: str) -> None:
     from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from
     from ansible_collections.lxdops.compute.plugins.module_utils.instance_domain import converge_instance
     from ansible_collections.lxdops.compute.plugins.module_utils.lxd import connect
-    from ansible_collections.lxdops.compute.plugins.modules.lxd_instance import argument_spec
+    from ansible_collections.lxdops.compute.plugins.modules.lxd_instance import spec
 
-    checked = ArgumentSpecValidator(argument_spec()).validate(json.loads(parameters))
+    checked = ArgumentSpecValidator(**spec()).validate(json.loads(parameters))
     if checked.error_messages:
         raise SystemExit("; ".join(checked.error_messages))
     params = checked.validated_parameters

@@ -112,7 +112,11 @@ class LabHost:
     def everything(self) -> dict[str, Any]:
         """All that a task could change on the host: to be compared."""
         found = {
-            kind: self.call("GET", f"{kind}?recursion=1") for kind in ("instances", "profiles", "images", "networks")
+            # Incus gives images in any order.
+            kind: sorted(
+                self.call("GET", f"{kind}?recursion=1"), key=lambda one: str(one.get("fingerprint", one.get("name")))
+            )
+            for kind in ("instances", "profiles", "images", "networks")
         }
         for entry in found["profiles"] + found["networks"]:
             del entry["used_by"]

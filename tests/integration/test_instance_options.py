@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from integration.case import Case, Lane, prove
+from integration.conftest import lane_of
 from integration.lab_host import LabHost
 
 pytestmark = pytest.mark.draft
@@ -273,6 +274,12 @@ CHANGED = [
 
 def ids(case: Case) -> str:
     return case.id
+
+
+@pytest.fixture(scope="module", params=["lxd-unix", "lxd-https", "incus-unix", "incus-https"])
+def lane(request: pytest.FixtureRequest) -> Lane:
+    """Every product by every way."""
+    return lane_of(request)
 
 
 @pytest.fixture(autouse=True, scope="module")

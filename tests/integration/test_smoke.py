@@ -11,11 +11,11 @@ TINY = {"alias": "tiny"}
 
 
 @pytest.mark.smoke
-def test_the_life_of_an_instance(lxd: LabHost) -> None:
-    lane = Lane(lxd, lxd.unix)
-    prove(
-        lane, NAME, {"source": TINY, "config": {"limits.cpu": 1}}, {"status": "Running", "config": {"limits.cpu": "1"}}
-    )
+@pytest.mark.parametrize("execution", ["controller", "host"])
+def test_the_life_of_an_instance(lxd: LabHost, execution: str) -> None:
+    lane = Lane(lxd, lxd.unix | {"execution": execution})
+    created = {"status": "Running", "config": {"limits.cpu": "1"}}
+    prove(lane, NAME, {"source": TINY, "config": {"limits.cpu": 1}}, created)
     prove(lane, NAME, {"config": {"limits.cpu": None}}, {"config": {"limits.cpu": None}})
     prove(lane, NAME, {"state": "stopped", "force": True}, {"status": "Stopped"})
     prove(lane, NAME, {"state": "absent"}, None)

@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The front end of action plugins: a module's spec and work, run in the worker of ansible-playbook itself.
+
+The start of a module (a process, its unpacking, its imports) takes ten times longer than the work. ansible-playbook
+loads action plugins before it forks its workers, so that pylxd, which this imports, is loaded once a play.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, ValidationResult
+from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
+from ansible.plugins.action import ActionBase
+from ansible_collections.lxdops.compute.plugins.module_utils.front import outcome
+from ansible_collections.lxdops.compute.plugins.module_utils.lxd import (
+    MISSING,
+    Connection,
+    Server,
+    connect,
+    local_socket,
+)
+
+_connections: dict[tuple[Connection, bool], Server] = {}
+"""Those of this worker, which lives for one task of one host: the items of a loop share them."""
+
+
+def run(action: ActionBase, module: ModuleType, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    """A task's result: from the module's work in this process where that is asked for or makes no difference, else from
+    the module."""
+    task = action._task
+    execution = task.args.get("execution", "auto")
+    if execution == "controller" and task.async_val:
+        raise AnsibleActionFail("execution: found controller with async, which only a module can do: allowed is host")
+    if execution == "host" or (execution == "auto" and not _is_the_same_here(action)):
+        return _on_host(action, task_vars)
+    variables: dict[str, Any] = {}
+    action._compute_environment_string(variables)
+    with _environment(variables):
+        checked = ArgumentSpecValidator(**module.spec()).validate(task.args)
+        params = checked.validated_parameters
+        if checked.error_messages:
+            result = {"failed": True, "msg": _complaint(checked, task.action)}
+        else:
+            result = outcome(module.work, params, os.environ, bool(task.check_mode), _kept)
+    # Through JSON as a module's: the same types, and nothing of ours that a callback or a variable would hold on to.
+    public = remove_values({**result, "invocation": {"module_args": params}}, checked._no_log_values)
+    plain: dict[str, Any] = json.loads(json.dumps(public))
+    return plain
+
+
+def _complaint(checked: ValidationResult, name: str) -> str:
+    """What AnsibleModule says of wrong arguments."""
+    message: str = checked.errors.msg
+    unsupported = isinstance(checked.errors[0], UnsupportedError)
+    return f"Unsupported parameters for ({name}) module: {message}" if unsupported else message
+
+
+def _is_the_same_here(action: ActionBase) -> bool:
+    """Whether a module would run on this machine as this user, and could do so here."""
+    connection = action._connection
+    return connection.transport == "local" and not connection.become and not action._task.async_val and not MISSING
+
+
+def _on_host(action: ActionBase, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+    """The result of the module, as Ansible's own action `normal` runs it."""
+    wrap_async = bool(action._task.async_val) and not action._connection.has_native_async
+    result: dict[str, Any] = action._execute_module(task_vars=task_vars, wrap_async=wrap_async)
+    if not wrap_async:
+        action._remove_tmp_path(action._connection._shell.tmpdir)
+    return result
+
+
+def _kept(options: Connection, environ: Mapping[str, str], check: bool) -> Server:
+    """A server that is connected already, or now."""
+    options = replace(options, endpoint=options.endpoint or local_socket(environ))
+    if (options, check) not in _connections:
+        _connections[options, check] = connect(options, environ, check)
+    return _connections[options, check]
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """The task's own environment variables, where a module would find them."""
+    before = dict(os.environ)
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two front ends, the module and the controller's own process: the same results, and each where it should be."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from integration.case import Lane
+from integration.lab_host import CommandFailed, LabHost, run
+from integration.task import MODULE, task
+
+NAME = "front"
+TINY = {"alias": "tiny"}
+NO_PYTHON = "/nonexistent/python"
+"""An interpreter with which a module fails and the controller's own process does not."""
+
+
+@pytest.fixture(autouse=True)
+def _cleaned(lxd: LabHost) -> Iterator[None]:
+    yield
+    lxd.remove(NAME, *(f"{NAME}{number}" for number in range(3)))
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    ("params", "check"),
+    [
+        pytest.param({"source": TINY, "config": {"limits.cpu": 1}}, True, id="creation told by check mode"),
+        pytest.param({"source": TINY, "cloud_init": {"user_data": {"password": "geheim"}}}, True, id="a secret"),
+        pytest.param({"state": "absent", "stop_timeout": "5"}, False, id="nothing to do, a number as text"),
+        pytest.param({"source": {"alias": "nope"}}, False, id="refused"),
+        pytest.param({"nama": "x"}, False, id="unknown option"),
+        pytest.param({"state": "running"}, False, id="no such choice"),
+        pytest.param({"stop_timeout": "soon"}, False, id="not a number"),
+        pytest.param({"name": None}, False, id="without a name"),
+        pytest.param({"endpoint": "/nowhere/unix.socket"}, False, id="no such socket"),
+    ],
+)
+def test_both_give_the_same_result(lxd: LabHost, params: dict[str, Any], check: bool) -> None:
+    given = {key: value for key, value in ({**lxd.unix, "name": NAME} | params).items() if value is not None}
+    results = [task({**given, "execution": execution}, check=check) for execution in ("controller", "host")]
+    for result in results:
+        # Which of the two it was, and what only one of them sees.
+        for key in ("invocation", "ansible_facts", "exception", "module_stderr", "module_stdout", "_ansible_no_log"):
+            result.pop(key, None)
+    assert results[0] == results[1]
+    assert "geheim" not in str(results)
+
+
+@pytest.fixture
+def play(lxd: LabHost, tmp_path: Path) -> Callable[..., str]:
+    """Run a play against the host; what it printed, or CommandFailed with it."""
+
+    def run_play(*tasks: dict[str, Any], python: str = NO_PYTHON, **keywords: Any) -> str:
+        playbook = {
+            "hosts": "all",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {"ansible_python_interpreter": python},
+            "module_defaults": {"group/lxdops.compute.lxd": lxd.unix},
+            "tasks": list(tasks),
+        } | keywords
+        path = tmp_path / "play.yml"
+        path.write_text(yaml.safe_dump([playbook]))
+        return run([sys.executable, "-m", "ansible.cli.playbook", "--inventory", "one,two,", str(path)])
+
+    return run_play
+
+
+ABSENT = {MODULE: {"name": NAME, "state": "absent"}}
+
+
+@pytest.mark.parametrize("strategy", ["linear", "free"])
+def test_without_a_python_on_the_host(play: Callable[..., str], strategy: str) -> None:
+    """Plain, in a loop, delegated, with an own default, and with several hosts at once."""
+    output = play(
+        ABSENT,
+        {MODULE: {"name": f"{NAME}{{{{ item }}}}", "state": "absent"}, "loop": [0, 1, 2]},
+        ABSENT | {"delegate_to": "localhost", "vars": {"ansible_connection": "local"}},
+        {MODULE: {"name": NAME}, "module_defaults": {MODULE: {"state": "absent"}}},
+        strategy=strategy,
+    )
+    assert output.count("ok=4 ") == 2
+
+
+def test_the_tasks_environment_counts(play: Callable[..., str], lxd: LabHost) -> None:
+    environment = {"LXD_ENDPOINT": lxd.unix["endpoint"]}
+    assert "failed=0" in play(ABSENT | {"environment": environment}, module_defaults={})
+    with pytest.raises(CommandFailed, match=r"/nowhere: there is no such socket"):
+        play(ABSENT | {"environment": {"LXD_ENDPOINT": "/nowhere"}}, module_defaults={})
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        pytest.param({"become": True, "become_method": "ansible.builtin.su"}, id="become"),
+        pytest.param({"async": 60, "poll": 1}, id="async"),
+        pytest.param({MODULE: ABSENT[MODULE] | {"execution": "host"}}, id="asked for"),
+        pytest.param(
+            {"connection": "lxdops.compute.lxd", "vars": {"ansible_lxd_endpoint": "/nowhere"}}, id="elsewhere"
+        ),
+    ],
+)
+def test_what_only_a_module_can_do_is_done_by_it(play: Callable[..., str], keywords: dict[str, Any]) -> None:
+    with pytest.raises(CommandFailed, match=f"{NO_PYTHON}|no such socket"):
+        play(ABSENT | keywords)
+
+
+def test_async_ends_as_declared(play: Callable[..., str], lxd: LabHost) -> None:
+    created = {MODULE: {"name": NAME, "source": TINY, "state": "present"}, "async": 120, "poll": 1, "run_once": True}
+    assert "changed=1" in play(created, python=sys.executable)
+    assert lxd.query(f"instances/{NAME}")["status"] == "Stopped"
+
+
+def test_the_controllers_process_by_force_whatever_the_connection(play: Callable[..., str]) -> None:
+    forced = {MODULE: ABSENT[MODULE] | {"execution": "controller"}, "become": True, "connection": "ssh"}
+    assert "failed=0" in play(forced)
+    with pytest.raises(CommandFailed, match="which only a module can do"):
+        play(forced | {"async": 60, "poll": 1})
+
+
+def test_a_lane_may_choose(lxd: LabHost) -> None:
+    with pytest.raises(AssertionError, match="value of execution must be one of: auto, controller, host, got: here"):
+        Lane(lxd, lxd.unix | {"execution": "here"}).done(name=NAME, state="absent")

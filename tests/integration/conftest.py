@@ -90,7 +90,7 @@ def lane_of(request: pytest.FixtureRequest) -> Lane:
 
 @pytest.fixture(scope="session", params=["lxd-unix", "incus-https"])
 def lane(request: pytest.FixtureRequest) -> Lane:
-    """Each product and each way to a host; the options of lxd_instance are proved on all four pairs."""
+    """Each product and each way to a host; test_instance_lanes.py has all four pairs."""
     return lane_of(request)
 
 

@@ -18,8 +18,6 @@ from ansible.plugins.loader import connection_loader
 from integration.case import Lane
 from integration.lab_host import LabHost
 
-pytestmark = pytest.mark.draft
-
 NAME = "inside"
 WITH_PYTHON = "python"
 PLUGIN = "lxdops.compute.lxd"

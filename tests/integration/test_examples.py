@@ -11,8 +11,6 @@ import yaml
 from ansible.parsing.plugin_docs import read_docstring
 from integration.lab_host import LabHost, run
 
-pytestmark = pytest.mark.draft
-
 MODULES = Path(__file__).parents[2] / "plugins/modules"
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 from integration.case import Lane, prove
 
-pytestmark = pytest.mark.draft
-
 NAME = "app"
 FORWARD = {"config": {"linux.sysctl.net.ipv4.ip_forward": 1}}
 OPTION = "config.linux.sysctl.net.ipv4.ip_forward"

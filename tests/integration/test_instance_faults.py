@@ -16,8 +16,6 @@ from integration.case import Lane, differences
 from integration.lab_host import LabHost
 from integration.task import command
 
-pytestmark = pytest.mark.draft
-
 NAME = "fault"
 DRIVER = Path(__file__).parent / "killed_run.py"
 MOST_WRITES = 10

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every option of lxd_instance: told by check mode, applied, and then as declared."""
+"""Every option of lxd_instance, one by one: told by check mode, applied, and then as declared."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 from integration.case import Case, Lane, prove
-from integration.conftest import lane_of
 from integration.lab_host import LabHost
-
-pytestmark = pytest.mark.draft
 
 NAME = "opt"
 TINY = {"alias": "tiny"}
@@ -276,10 +273,10 @@ def ids(case: Case) -> str:
     return case.id
 
 
-@pytest.fixture(scope="module", params=["lxd-unix", "lxd-https", "incus-unix", "incus-https"])
-def lane(request: pytest.FixtureRequest) -> Lane:
-    """Every product by every way."""
-    return lane_of(request)
+@pytest.fixture(scope="module")
+def lane(lxd: LabHost) -> Lane:
+    """One lane: test_instance_lanes.py has the others."""
+    return Lane(lxd, lxd.unix)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -290,12 +287,19 @@ def _profile(lane: Lane) -> Iterator[None]:
     lane.host.call("DELETE", "profiles/extra")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _cleaned(lane: Lane) -> Iterator[None]:
     yield
-    lane.host.remove(NAME, "origin")
+    lane.host.remove(NAME)
 
 
+@pytest.fixture
+def _new(lane: Lane) -> None:
+    """No instance is left from before."""
+    lane.host.remove(NAME)
+
+
+@pytest.mark.usefixtures("_new")
 @pytest.mark.parametrize("case", CREATED, ids=ids)
 def test_create(lane: Lane, case: Case) -> None:
     prove(lane, NAME, case.task, case.shows)
@@ -305,12 +309,13 @@ def test_create(lane: Lane, case: Case) -> None:
 
 @pytest.mark.parametrize("case", CHANGED, ids=ids)
 def test_change(lane: Lane, case: Case) -> None:
-    lane.host.make(NAME, **(case.before or {}))
+    lane.host.given(NAME, **(case.before or {}))
     result = prove(lane, NAME, case.task, case.shows)
     if case.impact is not None:
         assert result["impact"] == case.impact
 
 
+@pytest.mark.usefixtures("_new")
 @pytest.mark.parametrize("length", [64, 12], ids=["whole", "beginning"])
 def test_create_from_a_fingerprint(lane: Lane, length: int) -> None:
     fingerprint = lane.host.query("images/aliases/tiny2")["target"]
@@ -319,6 +324,19 @@ def test_create_from_a_fingerprint(lane: Lane, length: int) -> None:
     prove(lane, NAME, {"source": source, "state": "present"}, shows)
 
 
+@pytest.fixture
+def origin(lane: Lane) -> Iterator[LabHost]:
+    """The host, with an instance to copy and a snapshot of how it was before."""
+    host = lane.host
+    host.make("origin", config={"user.a": "1", "user.b": "2"}, description="the origin")
+    host.write("origin", "/note", "then\n")
+    host.call("POST", "instances/origin/snapshots", {"name": "s0"})
+    host.write("origin", "/note", "now\n")
+    yield host
+    host.remove("origin")
+
+
+@pytest.mark.usefixtures("_new")
 @pytest.mark.parametrize(
     ("source", "note", "snapshots"),
     [
@@ -327,21 +345,17 @@ def test_create_from_a_fingerprint(lane: Lane, length: int) -> None:
         pytest.param({"instance": "origin", "snapshot": "s0"}, "then\n", [], id="snapshot"),
     ],
 )
-def test_create_a_copy(lane: Lane, source: dict[str, Any], note: str, snapshots: list[str]) -> None:
-    host = lane.host
-    host.make("origin", config={"user.a": "1", "user.b": "2"}, description="the origin")
-    host.write("origin", "/note", "then\n")
-    host.call("POST", "instances/origin/snapshots", {"name": "s0"})
-    host.write("origin", "/note", "now\n")
+def test_create_a_copy(lane: Lane, origin: LabHost, source: dict[str, Any], note: str, snapshots: list[str]) -> None:
     params = {"source": {"type": "copy"} | source, "state": "stopped", "config": {"user.b": None, "user.c": 3}}
     # A copy takes what its origin has, and what the task names is laid over it.
     shows = {"status": "Stopped", "config": {"user.a": "1", "user.b": None, "user.c": "3", "image.os": "tiny"}}
     prove(lane, NAME, params, shows)
-    assert host.client("file", "pull", f"{NAME}/note", "-") == note
-    found = host.query(f"instances/{NAME}/snapshots")
+    assert origin.client("file", "pull", f"{NAME}/note", "-") == note
+    found = origin.query(f"instances/{NAME}/snapshots")
     assert [url.rsplit("/", 1)[1] for url in found] == snapshots
 
 
+@pytest.mark.usefixtures("_new")
 def test_config_drive_is_read_in_the_guest(lane: Lane, tmp_path: Path) -> None:
     drive = tmp_path / "drive"
     drive.mkdir(mode=0o755)
@@ -357,7 +371,7 @@ def test_config_drive_is_read_in_the_guest(lane: Lane, tmp_path: Path) -> None:
 
 def test_config_drive_shifts_owners(lane: Lane, tmp_path: Path) -> None:
     """Only declared, not started: a kernel may be unable to shift this file system."""
-    lane.host.make(NAME)
+    lane.host.given(NAME)
     params = {"state": "present", "config_drive": {"source": str(tmp_path), "shift": True}}
     prove(lane, NAME, params, {"devices": {"config-drive": {"shift": "true"}}})
 
@@ -379,7 +393,7 @@ def test_config_drive_shifts_owners(lane: Lane, tmp_path: Path) -> None:
     ],
 )
 def test_the_same_in_other_words_is_no_change(lane: Lane, before: dict[str, Any], declared: dict[str, Any]) -> None:
-    lane.host.make(NAME, **before)
+    lane.host.given(NAME, **before)
     found = lane.host.instance(NAME)
     result = lane.done(name=NAME, state="present", **declared)
     assert (result["changed"], result["steps"]) == (False, [])
@@ -412,6 +426,7 @@ def cgroup_file(host: LabHost, *names: str) -> str:
     return found[0].read_text()
 
 
+@pytest.mark.usefixtures("_new")
 def test_the_kernel_enforces_the_limits(lane: Lane) -> None:
     limits = {"config": {"limits.memory": "96MiB"}, "root": {"pool": "fast", "read": "30MiB", "size": "500MiB"}}
     lane.done(name=NAME, source=TINY, **limits)
@@ -424,7 +439,7 @@ def test_projects_are_apart(lane: Lane) -> None:
     host = lane.host
     host.call("POST", "projects", {"name": "own", "config": {"features.images": "false", "features.profiles": "false"}})
     try:
-        host.make(NAME, description="of the default project")
+        host.given(NAME, description="of the default project")
         before = host.everything()
         lane.done(name=NAME, project="own", source=TINY, state="present", description="of its own")
         assert host.query(f"instances/{NAME}?project=own")["description"] == "of its own"

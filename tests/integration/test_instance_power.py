@@ -10,8 +10,6 @@ import pytest
 from integration.case import Lane, prove
 from integration.lab_host import LabHost
 
-pytestmark = pytest.mark.draft
-
 NAME = "pow"
 STATUS = {"stopped": "Stopped", "started": "Running", "frozen": "Frozen", "restarted": "Running"}
 
@@ -40,9 +38,15 @@ RESTARTS = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _cleaned(lane: Lane) -> Iterator[None]:
     yield
+    lane.host.remove(NAME)
+
+
+@pytest.fixture
+def _new(lane: Lane) -> None:
+    """No instance is left from before."""
     lane.host.remove(NAME)
 
 
@@ -53,7 +57,7 @@ def boot(host: LabHost) -> Any:
 
 @pytest.mark.parametrize(("found", "declared", "steps"), MOVES)
 def test_move(lane: Lane, found: str, declared: str, steps: list[str]) -> None:
-    lane.host.make(NAME, power=found)
+    lane.host.given(NAME, power=found)
     if not steps:
         before = lane.host.everything()
         assert lane.done(name=NAME, state=declared)["steps"] == []
@@ -63,18 +67,20 @@ def test_move(lane: Lane, found: str, declared: str, steps: list[str]) -> None:
     assert prove(lane, NAME, {"state": declared}, shows)["steps"] == steps
 
 
+@pytest.mark.usefixtures("_new")
 @pytest.mark.parametrize("declared", ["stopped", "frozen"])
 def test_create_in_a_state(lane: Lane, declared: str) -> None:
     prove(lane, NAME, {"source": {"alias": "tiny"}, "state": declared}, {"status": STATUS[declared]})
 
 
+@pytest.mark.usefixtures("_new")
 def test_absent_is_no_change_where_there_is_none(lane: Lane) -> None:
     assert lane.done(name=NAME, state="absent")["steps"] == []
 
 
 @pytest.mark.parametrize(("found", "steps"), RESTARTS)
 def test_restarted_restarts_every_time(lane: Lane, found: str, steps: list[str]) -> None:
-    lane.host.make(NAME, power=found)
+    lane.host.given(NAME, power=found)
     before = boot(lane.host)
     assert lane.task(check=True, name=NAME, state="restarted")["steps"] == steps
     assert boot(lane.host) == before
@@ -87,7 +93,7 @@ def test_restarted_restarts_every_time(lane: Lane, found: str, steps: list[str])
 
 
 def test_an_ephemeral_instance_is_restarted_and_not_lost(lane: Lane) -> None:
-    lane.host.make(NAME, power="running", ephemeral=True)
+    lane.host.given(NAME, power="running", ephemeral=True)
     before = boot(lane.host)
     lane.done(name=NAME, state="restarted", stop_timeout=20)
     found = lane.host.query(f"instances/{NAME}")
@@ -96,23 +102,24 @@ def test_an_ephemeral_instance_is_restarted_and_not_lost(lane: Lane) -> None:
 
 
 def test_an_ephemeral_instance_is_removed(lane: Lane) -> None:
-    lane.host.make(NAME, power="running", ephemeral=True)
+    lane.host.given(NAME, power="running", ephemeral=True)
     assert prove(lane, NAME, {"state": "absent"}, None)["steps"] == ["stop pow"]
 
 
 def test_snapshots_go_with_the_instance(lane: Lane) -> None:
-    lane.host.make(NAME)
+    lane.host.given(NAME)
     lane.host.call("POST", f"instances/{NAME}/snapshots", {"name": "s0"})
     prove(lane, NAME, {"state": "absent"}, None)
 
 
 @pytest.fixture
-def stubborn(lane: Lane) -> LabHost:
+def stubborn(lane: Lane) -> Iterator[LabHost]:
     """The host, with a running instance that does not stop when it is asked to."""
-    lane.host.make(NAME)
+    lane.host.given(NAME)
     lane.host.write(NAME, "/etc/ignore-stop", "")
     lane.host.power(NAME, "start")
-    return lane.host
+    yield lane.host
+    lane.host.remove(NAME)
 
 
 def test_stop_timeout_is_kept_and_fails_in_words(lane: Lane, stubborn: LabHost) -> None:

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from integration.case import Lane
 
-pytestmark = pytest.mark.draft
-
 NAME = "no"
 TINY = {"alias": "tiny"}
 FAST = {"root": {"type": "disk", "path": "/", "pool": "fast", "size": "500MiB"}}
@@ -74,7 +72,7 @@ EXISTING: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _cleaned(lane: Lane) -> Iterator[None]:
     yield
     if NAME in lane.host.instances():
@@ -102,7 +100,7 @@ def test_a_new_instance_that_cannot_be(lane: Lane, words: str, params: Mapping[s
 
 @pytest.mark.parametrize(("words", "before", "params"), EXISTING, ids=[row[0] for row in EXISTING])
 def test_a_change_that_cannot_be(lane: Lane, words: str, before: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    lane.host.make(NAME, **before)
+    lane.host.given(NAME, **before)
     refused(lane, words, params)
 
 
@@ -114,7 +112,7 @@ def test_a_name_that_cannot_be(lane: Lane, name: str) -> None:
 
 def test_suspending_without_criu_is_refused_with_the_nearest_and_it_goes_on_running(lane: Lane) -> None:
     config = {"migration.stateful": "true"} if lane.host.product == "incus" else {}
-    lane.host.make(NAME, power="running", config=config)
+    lane.host.given(NAME, power="running", config=config)
     result = lane.task(name=NAME, state="suspended")
     assert result["error"] == "Refused"
     assert "The nearest that works is state: frozen" in result["msg"]
@@ -122,6 +120,7 @@ def test_suspending_without_criu_is_refused_with_the_nearest_and_it_goes_on_runn
 
 
 def test_a_pool_that_says_it_keeps_quotas_is_believed(lane: Lane) -> None:
+    lane.host.remove(NAME)
     lane.host.client("storage", "set", "default", "user.lxdops.quotas", "true")
     try:
         lane.done(name=NAME, source=TINY, state="present", root={"size": "1GiB"})

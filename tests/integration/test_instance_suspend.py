@@ -13,8 +13,6 @@ COUNTER = (
     "setsid sh -c 'i=0; while true; do i=$((i+1)); echo $i > /count; sleep 0.2; done' </dev/null >/dev/null 2>&1 &"
 )
 
-pytestmark = pytest.mark.draft
-
 
 @pytest.fixture
 def counting(criu_host: LabHost) -> Iterator[Lane]:

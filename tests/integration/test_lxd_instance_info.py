@@ -10,8 +10,6 @@ from integration.case import Lane
 from integration.lab_host import wait_until
 from integration.task import task
 
-pytestmark = pytest.mark.draft
-
 INFO = "lxdops.compute.lxd_instance_info"
 
 

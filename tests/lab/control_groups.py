@@ -66,7 +66,9 @@ def _delegate_controllers(directory: Path) -> None:
 def remove(lab: str) -> None:
     """End what still runs in the lab's groups, and remove them."""
     group = Path(host_group(lab, 1)).parent
-    for top in (MOUNT / group, *MOUNT.glob(f"*/{group}")):
+    tops = [MOUNT / group, *MOUNT.glob(f"*/{group}")]
+    _thaw(tops)
+    for top in tops:
         wait_until(partial(_removed, top), 20, f"removal of control group {top}")
 
 
@@ -83,3 +85,10 @@ def _removed(top: Path) -> bool:
                         kill(int(pid))
                 return False
     return True
+
+
+def _thaw(tops: list[Path]) -> None:
+    """Let go what a frozen instance holds: the old freezer keeps even killed processes."""
+    for name, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+        for file in [file for top in tops for file in top.rglob(name)]:
+            file.write_text(thawed)

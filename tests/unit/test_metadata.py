@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 COLLECTION = Path(__file__).parents[2]
+MODULES = {path.stem for path in (COLLECTION / "plugins/modules").glob("[!_]*.py")}
 
 
 def read(path: str) -> dict[str, object]:
@@ -18,10 +19,16 @@ def read(path: str) -> dict[str, object]:
 
 
 def test_every_module_takes_the_connection_defaults_of_the_action_group() -> None:
-    modules = {path.stem for path in (COLLECTION / "plugins/modules").glob("[!_]*.py")}
     groups = read("meta/runtime.yml")["action_groups"]
     assert isinstance(groups, dict)
-    assert modules <= set(groups["lxd"])
+    assert set(groups["lxd"]) == MODULES
+
+
+def test_every_module_runs_in_the_controllers_process_too() -> None:
+    assert {path.stem for path in (COLLECTION / "plugins/action").glob("*.py")} == MODULES
+    for name in MODULES:
+        source = (COLLECTION / f"plugins/action/{name}.py").read_text()
+        assert f"run(self, {name}, task_vars)" in source
 
 
 def test_the_changelog_does_not_know_a_version_that_galaxy_yml_has_not_reached() -> None:

@@ -13,8 +13,8 @@ help: ## show this
 demo: ## three LXD hosts on this machine, two instances on each, by one playbook
 	@$(BUILT) demo
 
-test: ## lint, sanity, unit and integration
-	@$(BUILT) lint sanity unit integration
+test: ## lint, sanity, unit, molecule, cores and integration
+	@$(BUILT) lint sanity unit molecule cores integration
 
 lint: ## style, types, shell, ansible-lint, changelog, licences
 	@$(RUN) lint

@@ -275,7 +275,7 @@ def ids(case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def lane(lxd: LabHost) -> Lane:
-    """One lane: test_instance_lanes.py has the others."""
+    """LXD by its socket: test_instance_lanes.py has the others."""
     return Lane(lxd, lxd.unix)
 
 

@@ -11,11 +11,17 @@ TINY = {"alias": "tiny"}
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("execution", ["controller", "host"])
-def test_the_life_of_an_instance(lxd: LabHost, execution: str) -> None:
-    lane = Lane(lxd, lxd.unix | {"execution": execution})
+def test_the_life_of_an_instance(lxd: LabHost) -> None:
+    lane = Lane(lxd, lxd.unix | {"execution": "controller"})
     created = {"status": "Running", "config": {"limits.cpu": "1"}}
     prove(lane, NAME, {"source": TINY, "config": {"limits.cpu": 1}}, created)
     prove(lane, NAME, {"config": {"limits.cpu": None}}, {"config": {"limits.cpu": None}})
     prove(lane, NAME, {"state": "stopped", "force": True}, {"status": "Stopped"})
+    prove(lane, NAME, {"state": "absent"}, None)
+
+
+@pytest.mark.smoke
+def test_the_same_by_the_module(lxd: LabHost) -> None:
+    lane = Lane(lxd, lxd.unix | {"execution": "host"})
+    prove(lane, NAME, {"source": TINY, "state": "present"}, {"status": "Stopped"})
     prove(lane, NAME, {"state": "absent"}, None)

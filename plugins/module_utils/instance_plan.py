@@ -265,7 +265,8 @@ def _change_by_restart(desired: Desired, current: Current, found: Edit, goal: st
         stop = _power(desired, found.after, "stop")
         return [*noted, *thaw, Reconfigure(stop, update, Power(current.name, "start")), *freeze]
     restart = _powers(desired, found.after, ("stop", "start"))
-    return [*_update(current, found, mark=mark), *thaw, *restart, *freeze]
+    # Noted as pending first: else a run killed before the stop would leave nothing that tells the next one to restart.
+    return [*_update(current, found, pending=found.restart, mark=mark), *thaw, *restart, *freeze]
 
 
 def _update(
@@ -275,8 +276,8 @@ def _update(
     config = {key: value for key, value in found.after.config.items() if not key.startswith(MARK)}
     if SOURCE in current.config:
         config[SOURCE] = current.config[SOURCE]
-    waiting = sorted({*pending, *(current.pending if not mark else ())})
-    if waiting and not mark:
+    waiting = sorted({*pending, *current.pending})
+    if waiting:
         config[PENDING] = f"{current.boot} {','.join(waiting)}"
     config.update(mark or {})
     if not found.changes and not mark and CREATING not in current.config:

@@ -1,21 +1,19 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run of lxd_instance that is killed at one of its writes: `killed_run.py NUMBER before|after PARAMETERS`.
+"""A run of lxd_instance that is killed at one of its writes.
 
-The module's own code runs in this process, with its own argument spec. At the NUMBERth request that is no GET the
-process kills itself, before the request is sent or as soon as it is answered. A run of fewer writes ends with exit
-code 0.
+The module's own code runs in a process of its own, with its own argument spec. At the given request that is no GET the
+process kills itself, before the request is sent or as soon as it is answered.
 """
 
-import json
+import multiprocessing
 import os
 import signal
-import sys
+from collections.abc import Mapping
 from typing import Any
 
 import requests
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.plugins.loader import init_plugin_loader
 
 
 def die_at(number: int, when: str) -> None:
@@ -37,22 +35,25 @@ def die_at(number: int, when: str) -> None:
     requests.Session.send = counting  # type: ignore[method-assign]
 
 
-def main(number: str, when: str, parameters: str) -> None:
+def run(number: int, when: str, parameters: Mapping[str, Any]) -> None:
     """Run, and die on the way."""
-    init_plugin_loader([os.environ["ANSIBLE_COLLECTIONS_PATH"]])
     from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from
-    from ansible_collections.lxdops.compute.plugins.module_utils.instance_domain import converge_instance
     from ansible_collections.lxdops.compute.plugins.module_utils.lxd import connect
-    from ansible_collections.lxdops.compute.plugins.modules.lxd_instance import spec
+    from ansible_collections.lxdops.compute.plugins.modules.lxd_instance import spec, work
 
-    checked = ArgumentSpecValidator(**spec()).validate(json.loads(parameters))
+    checked = ArgumentSpecValidator(**spec()).validate(parameters)
     if checked.error_messages:
         raise SystemExit("; ".join(checked.error_messages))
     params = checked.validated_parameters
     server = connect(connection_from(params), os.environ)
-    die_at(int(number), when)
-    converge_instance(server, params, check=False)
+    die_at(number, when)
+    work(server, params, False)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def killed(number: int, when: str, parameters: Mapping[str, Any]) -> bool:
+    """Run a task that is killed at a write; False when it has no such write and ran to its end."""
+    process = multiprocessing.get_context("fork").Process(target=run, args=(number, when, parameters))
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
+    return process.exitcode != 0

@@ -139,7 +139,8 @@ class LabHost:
     def given(self, name: str, *, power: str = "stopped", **body: Any) -> None:
         """What `make` makes, of one that is left from before, where only settings and power differ: that saves time."""
         found = self.instance(name)
-        wanted = {"config": {}, "devices": {}, "profiles": ["default"], "description": "", "ephemeral": False} | body
+        wanted: dict[str, Any] = {"config": {}, "devices": {}, "profiles": ["default"], "description": ""}
+        wanted |= {"ephemeral": False} | body
         roots = "root" in wanted["devices"] or (found and "root" in found["devices"])
         if found is None or roots or found["ephemeral"] or wanted["ephemeral"] or "source" in body:
             self.remove(name)

@@ -341,6 +341,15 @@ def test_a_change_that_waits_for_a_restart_is_noted_for_this_boot_and_reported()
     }
 
 
+@pytest.mark.parametrize("state", ["started", "present", "frozen"])
+def test_a_restart_that_was_not_come_to_is_made_by_the_next_run(state: str) -> None:
+    desired = want(state, config={"raw.lxc": "x"}, apply="restart")
+    current = existing("frozen" if state == "frozen" else "running")
+    killed = predict(current, plan(desired, current)[:1])
+    texts = [step.text for step in plan(desired, killed)]
+    assert texts.index("stop web1") < texts.index("start web1")
+
+
 def test_an_update_keeps_the_servers_own_keys_and_carries_the_etag() -> None:
     update = plan(want(purge_config=True, config={"user.a": "1"}), existing(config={"image.os": "tiny"}))[0]
     assert isinstance(update, Update)

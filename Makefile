@@ -5,7 +5,7 @@ RUN := python3 tests/stages/run.py setup
 BUILT := $(RUN) build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sanity unit molecule cores integration setup build requirements clean
+.PHONY: help demo test lint sanity unit molecule integration setup build requirements clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -13,8 +13,8 @@ help: ## show this
 demo: ## three LXD hosts on this machine, two instances on each, by one playbook
 	@$(BUILT) demo
 
-test: ## lint, sanity, unit, molecule, cores and integration
-	@$(BUILT) lint sanity unit molecule cores integration
+test: ## lint, sanity, unit, molecule and integration
+	@$(BUILT) lint sanity unit molecule integration
 
 lint: ## style, types, shell, ansible-lint, changelog, licences
 	@$(RUN) lint

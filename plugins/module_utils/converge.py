@@ -41,33 +41,22 @@ def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check:
     Returns a module's result: ``changed``, ``steps`` (texts), ``diff``, the object under its kind, and the domain's
     report. An error carries the texts of the steps that were already done as ``steps_done``.
     """
-    first = before = domain.read(on, desired)
-    steps = domain.plan(desired, before)
-    done: list[str] = [step.text for step in steps]
+    done: list[str] = []
+    first = domain.read(on, desired)
+    steps = domain.plan(desired, first)
     if check:
-        after = predict(before, steps)
+        done = [step.text for step in steps]
+        after = predict(first, steps)
     else:
         if steps and on.settle(domain.path(desired)):
-            first = before = domain.read(on, desired)
-            steps = domain.plan(desired, before)
-        done = []
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                for step in steps:
-                    step.run(on)
-                    done.append(step.text)
-                break
-            except Conflict as conflict:
-                if attempt == ATTEMPTS:
-                    conflict.details["steps_done"] = done
-                    raise
-                before = domain.read(on, desired)
-                steps = domain.plan(desired, before)
-            except LxdError as error:
-                error.details["steps_done"] = done
-                raise
-        after = domain.read(on, desired) if done else before
-        after = domain.confirm(on, desired, after)
+            first = domain.read(on, desired)
+            steps = domain.plan(desired, first)
+        try:
+            _run(domain, on, desired, steps, done)
+            after = domain.confirm(on, desired, domain.read(on, desired) if done else first)
+        except LxdError as error:
+            error.details["steps_done"] = done
+            raise
     return {
         "changed": bool(done),
         "steps": done,
@@ -75,3 +64,19 @@ def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check:
         domain.kind: domain.view(after),
         **domain.report(desired, first),
     }
+
+
+def _run(
+    domain: Domain[Desired, Current], on: Api, desired: Desired, steps: list[Step[Current]], done: list[str]
+) -> None:
+    """Run the steps, and others where somebody else changed the object in between; ``done`` grows by what was done."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            for step in steps:
+                step.run(on)
+                done.append(step.text)
+            return
+        except Conflict:
+            if attempt == ATTEMPTS:
+                raise
+            steps = domain.plan(desired, domain.read(on, desired))

@@ -38,6 +38,9 @@ ANSWER = 60.0
 SILENCE = 60.0
 """Seconds that one request waits for an operation. A longer wait is several requests, since firewalls drop connections
 that are silent for long."""
+BUSY = "Instance is busy running a"
+"""So the server refuses while it is at work on an instance (lxd/instance/operationlock); no operation shows it."""
+BUSY_PAUSE = 0.2
 
 FILE_FACTS = ("type", "mode", "uid", "gid")
 
@@ -259,10 +262,19 @@ class Server:
         return bool(mine)
 
     def _write(self, method: str, path: str, timeout: float | None, **request: Any) -> Any:
-        answer = self._call(method, path, **request).json()
-        if answer.get("type") != "async":
-            return answer.get("metadata")
-        return self._wait(answer["metadata"], self.wait_timeout if timeout is None else timeout)
+        timeout = self.wait_timeout if timeout is None else timeout
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                answer = self._call(method, path, **request).json()
+                return (
+                    self._wait(answer["metadata"], timeout) if answer.get("type") == "async" else answer.get("metadata")
+                )
+            except OperationFailed as error:
+                # A guest that ended by itself is Stopped before the server is done with that; nothing was begun then.
+                if BUSY not in error.message or time.monotonic() > end:
+                    raise
+            time.sleep(BUSY_PAUSE)
 
     def _wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
         """The finished operation. Raises OperationFailed, or TimedOut with the operation's record; it then goes on
@@ -276,20 +288,30 @@ class Server:
                 raise TimedOut(
                     f"{self.name}: {about} did not end within {timeout:g} seconds", operation=_public(record)
                 )
-            # The server counts whole seconds.
-            path = f"operations/{operation['id']}/wait"
             try:
-                seconds = max(1, round(min(left, SILENCE)))
-                response = self._call("get", path, params={"timeout": seconds}, timeout=seconds + ANSWER)
+                record = self._watched(operation["id"], min(left, SILENCE))
             except NotFound:
                 raise OperationFailed(
                     f"{self.name}: {about}: the server no longer knows this operation, its outcome is unknown",
                     operation=_public(operation),
                 ) from None
-            record = response.json()["metadata"]
         if record["status_code"] != 200:
             raise OperationFailed(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
         return record
+
+    def _watched(self, operation: str, seconds: float) -> Any:
+        """An operation's record when it has ended, or after a time."""
+        # The server counts whole seconds.
+        seconds = max(1, round(seconds))
+        path = f"operations/{operation}"
+        try:
+            answer = self._call("get", f"{path}/wait", params={"timeout": seconds}, timeout=seconds + ANSWER)
+        except OperationFailed as error:
+            # So ends a wait of Incus (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
+            if "context deadline exceeded" not in error.message:
+                raise
+            return self.get(path)
+        return answer.json()["metadata"]
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         with self._in_words(method, path):

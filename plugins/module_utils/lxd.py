@@ -41,6 +41,8 @@ that are silent for long."""
 BUSY = "Instance is busy running a"
 """So the server refuses while it is at work on an instance (lxd/instance/operationlock); no operation shows it."""
 BUSY_PAUSE = 0.2
+OVERTAKEN = "A matching non-reusable operation has now succeeded"
+"""So it refuses a change when another one of the same kind, that it waited for, came first (the same file)."""
 
 FILE_FACTS = ("type", "mode", "uid", "gid")
 
@@ -296,7 +298,8 @@ class Server:
                     operation=_public(operation),
                 ) from None
         if record["status_code"] != 200:
-            raise OperationFailed(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
+            kind = Conflict if OVERTAKEN in record.get("err", "") else OperationFailed
+            raise kind(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
         return record
 
     def _watched(self, operation: str, seconds: float) -> Any:

@@ -13,8 +13,8 @@ help: ## show this
 demo: ## three LXD hosts on this machine, two instances on each, by one playbook
 	@$(BUILT) demo
 
-test: ## lint, sanity, unit, molecule and integration
-	@$(BUILT) lint sanity unit molecule integration
+test: ## lint, sanity, unit and integration
+	@$(BUILT) lint sanity unit integration
 
 lint: ## style, types, shell, ansible-lint, changelog, licences
 	@$(RUN) lint
@@ -33,6 +33,9 @@ cores: ## unit and smoke tests on the other versions of ansible-core
 
 integration: ## tests on real LXD daemons
 	@$(BUILT) integration
+
+thorough: ## all tests on real daemons: each case on both products, and one by one; about an hour
+	@$(BUILT) thorough
 
 setup: ## Debian packages and the virtual environment
 	@$(RUN)

@@ -74,7 +74,7 @@ def lxd(lxd_hosts: list[LabHost]) -> LabHost:
     return lxd_hosts[0]
 
 
-@pytest.fixture(scope="session", params=["lxd", "incus"])
+@pytest.fixture(scope="session", params=["lxd", pytest.param("incus", marks=pytest.mark.thorough)])
 def host(request: pytest.FixtureRequest) -> LabHost:
     """A host of each product."""
     hosts: list[LabHost] = request.getfixturevalue(f"{request.param}_hosts")
@@ -88,7 +88,7 @@ def lane_of(request: pytest.FixtureRequest) -> Lane:
     return Lane(host, getattr(host, way) | {"execution": EXECUTION})
 
 
-@pytest.fixture(scope="session", params=["lxd-unix", "incus-https"])
+@pytest.fixture(scope="session", params=["lxd-unix", pytest.param("incus-https", marks=pytest.mark.thorough)])
 def lane(request: pytest.FixtureRequest) -> Lane:
     """Each product and each way to a host; test_instance_lanes.py has all four pairs."""
     return lane_of(request)

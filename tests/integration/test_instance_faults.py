@@ -26,7 +26,9 @@ def unix(host: LabHost) -> Iterator[Lane]:
     host.remove(NAME)
 
 
-@pytest.fixture(params=["lxd-before", "lxd-after", "incus-after"])
+@pytest.fixture(
+    params=["lxd-after", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("lxd-before", "incus-after"))]
+)
 def deadly(request: pytest.FixtureRequest) -> Iterator[tuple[Lane, str]]:
     """A host, and whether a run on it dies before or after a write."""
     product, when = request.param.split("-")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every option of lxd_instance, many in one task, on every product by every way but LXD's socket, where
-test_instance_options.py has them one by one."""
+"""Every option of lxd_instance, many in one task, on every product by every way. test_instance_options.py has them one by
+one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +17,9 @@ ROOT = {"type": "disk", "path": "/", "pool": "fast"}
 NETWORK = {"type": "nic", "network": "lab0", "name": "eth0"}
 
 
-@pytest.fixture(scope="module", params=["lxd-https", "incus-unix", "incus-https"])
+@pytest.fixture(scope="module", params=["lxd-unix", "lxd-https", "incus-unix", "incus-https"])
 def lane(request: pytest.FixtureRequest) -> Lane:
-    """What test_instance_options.py leaves."""
+    """Every product by every way."""
     return lane_of(request)
 
 

@@ -275,7 +275,7 @@ def ids(case: Case) -> str:
 
 @pytest.fixture(scope="module")
 def lane(lxd: LabHost) -> Lane:
-    """LXD by its socket: test_instance_lanes.py has the others."""
+    """LXD by its socket: test_instance_lanes.py has the other ways."""
     return Lane(lxd, lxd.unix)
 
 
@@ -299,6 +299,7 @@ def _new(lane: Lane) -> None:
     lane.host.remove(NAME)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_new")
 @pytest.mark.parametrize("case", CREATED, ids=ids)
 def test_create(lane: Lane, case: Case) -> None:
@@ -307,6 +308,7 @@ def test_create(lane: Lane, case: Case) -> None:
         assert lane.host.read(NAME, path) == text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CHANGED, ids=ids)
 def test_change(lane: Lane, case: Case) -> None:
     lane.host.given(NAME, **(case.before or {}))

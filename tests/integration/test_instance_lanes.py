@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every option of lxd_instance, many in one task, on every product by every way. test_instance_options.py has them one by
-one."""
+"""Every option of lxd_instance, many in one task, on every product by every way: test_instance_options.py has them one
+by one."""
 
 from collections.abc import Iterator
 from pathlib import Path

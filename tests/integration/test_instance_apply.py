@@ -38,7 +38,9 @@ def test_next_start_leaves_it_pending(lane: Lane) -> None:
     assert (boot(lane), forwards(lane)) == (before, False)
 
 
-@pytest.mark.parametrize("state", ["started", "present", "frozen"])
+@pytest.mark.parametrize(
+    "state", ["started", *(pytest.param(state, marks=pytest.mark.thorough) for state in ("present", "frozen"))]
+)
 def test_pending_is_told_until_a_restart(lane: Lane, state: str) -> None:
     lane.done(name=NAME, **FORWARD)
     assert lane.done(name=NAME, state=state)["pending"] == [OPTION]
@@ -49,12 +51,14 @@ def test_pending_is_told_until_a_restart(lane: Lane, state: str) -> None:
     assert (result["pending"], result["changed"]) == ([], False)
 
 
+@pytest.mark.thorough
 def test_pending_adds_up(lane: Lane) -> None:
     lane.done(name=NAME, **FORWARD)
     result = lane.done(name=NAME, config={"security.privileged": True})
     assert result["pending"] == [OPTION, "config.security.privileged"]
 
 
+@pytest.mark.thorough
 def test_apply_restart_restarts(lane: Lane) -> None:
     before = boot(lane)
     result = prove(lane, NAME, FORWARD | {"apply": "restart"}, SHOWN)
@@ -64,6 +68,7 @@ def test_apply_restart_restarts(lane: Lane) -> None:
     assert forwards(lane)
 
 
+@pytest.mark.thorough
 def test_apply_restart_also_applies_what_was_pending(lane: Lane) -> None:
     lane.done(name=NAME, **FORWARD)
     prove(lane, NAME, {"apply": "restart"}, SHOWN)
@@ -71,12 +76,14 @@ def test_apply_restart_also_applies_what_was_pending(lane: Lane) -> None:
     assert lane.done(name=NAME)["pending"] == []
 
 
+@pytest.mark.thorough
 def test_apply_restart_does_not_restart_for_a_live_change(lane: Lane) -> None:
     before = boot(lane)
     prove(lane, NAME, {"apply": "restart", "config": {"limits.cpu": 1}}, {"config": {"limits.cpu": "1"}})
     assert boot(lane) == before
 
 
+@pytest.mark.thorough
 def test_apply_restart_keeps_a_frozen_one_frozen(lane: Lane) -> None:
     lane.host.power(NAME, "freeze")
     prove(lane, NAME, FORWARD | {"apply": "restart", "state": "present"}, SHOWN | {"status": "Frozen"})
@@ -84,6 +91,7 @@ def test_apply_restart_keeps_a_frozen_one_frozen(lane: Lane) -> None:
     assert forwards(lane)
 
 
+@pytest.mark.thorough
 def test_apply_restart_leaves_a_stopped_one_stopped(lane: Lane) -> None:
     lane.host.power(NAME, "stop", force=True)
     shows = SHOWN | {"status": "Stopped"}
@@ -99,6 +107,7 @@ def test_apply_live_refuses(lane: Lane) -> None:
     assert lane.host.everything() == before
 
 
+@pytest.mark.thorough
 def test_apply_live_changes_what_is_live(lane: Lane) -> None:
     result = prove(lane, NAME, {"apply": "live", "config": {"limits.cpu": 1}}, {"config": {"limits.cpu": "1"}})
     assert result["impact"] == {"config.limits.cpu": "live"}

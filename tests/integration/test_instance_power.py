@@ -67,6 +67,7 @@ def test_move(lane: Lane, found: str, declared: str, steps: list[str]) -> None:
     assert prove(lane, NAME, {"state": declared}, shows)["steps"] == steps
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_new")
 @pytest.mark.parametrize("declared", ["stopped", "frozen"])
 def test_create_in_a_state(lane: Lane, declared: str) -> None:
@@ -106,6 +107,7 @@ def test_an_ephemeral_instance_is_removed(lane: Lane) -> None:
     assert prove(lane, NAME, {"state": "absent"}, None)["steps"] == ["stop pow"]
 
 
+@pytest.mark.thorough
 def test_snapshots_go_with_the_instance(lane: Lane) -> None:
     lane.host.given(NAME)
     lane.host.call("POST", f"instances/{NAME}/snapshots", {"name": "s0"})
@@ -131,6 +133,7 @@ def test_stop_timeout_is_kept_and_fails_in_words(lane: Lane, stubborn: LabHost) 
     assert stubborn.query(f"instances/{NAME}")["status"] == "Running"
 
 
+@pytest.mark.thorough
 def test_restarted_fails_where_the_guest_does_not_stop(lane: Lane, stubborn: LabHost) -> None:
     before = boot(stubborn)
     result = lane.task(name=NAME, state="restarted", stop_timeout=2)
@@ -139,6 +142,7 @@ def test_restarted_fails_where_the_guest_does_not_stop(lane: Lane, stubborn: Lab
     assert boot(stubborn) == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("declared", ["stopped", "restarted"])
 def test_force_kills(lane: Lane, stubborn: LabHost, declared: str) -> None:
     result = lane.done(name=NAME, state=declared, force=True, stop_timeout=600)
@@ -151,6 +155,7 @@ def test_absent_kills_after_stop_timeout(lane: Lane) -> None:
     prove(lane, NAME, {"state": "absent", "stop_timeout": 1}, None)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("stubborn")
 def test_absent_by_force_does_not_ask(lane: Lane) -> None:
     params = {"state": "absent", "force": True, "stop_timeout": 600}

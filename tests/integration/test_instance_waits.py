@@ -34,6 +34,7 @@ def test_an_address(lane: Lane, condition: str) -> None:
     assert addresses(lane.host) != []
 
 
+@pytest.mark.thorough
 def test_it_is_also_awaited_when_nothing_changes(lane: Lane) -> None:
     lane.host.make(NAME, power="running")
     assert not lane.done(name=NAME, wait_for=["ipv4"])["changed"]
@@ -44,6 +45,7 @@ def test_check_mode_waits_for_nothing(lane: Lane) -> None:
     assert lane.task(check=True, name=NAME, source=TINY, wait_for=["ipv4@eth7"])["changed"]
 
 
+@pytest.mark.thorough
 def test_a_port(lane: Lane) -> None:
     """The guest's network is reached from its host only: that task runs there."""
     host = lane.host
@@ -75,6 +77,7 @@ def test_one_that_stops_meanwhile_is_not_waited_for_any_longer(lane: Lane) -> No
     assert lane.done(name=NAME, state="absent")["steps"] == [f"delete {NAME}"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("errors", "word"), [([], ""), (["no network"], "cloud-init failed: no network")])
 def test_cloud_init(lane: Lane, errors: list[str], word: str) -> None:
     lane.host.make(NAME, power="running")
@@ -84,12 +87,14 @@ def test_cloud_init(lane: Lane, errors: list[str], word: str) -> None:
     assert word in result.get("msg", "")
 
 
+@pytest.mark.thorough
 def test_cloud_init_that_says_nothing(lane: Lane) -> None:
     lane.host.make(NAME, power="running")
     result = lane.task(name=NAME, wait_for=["cloud_init"], wait_timeout=1)
     assert "cloud-init has written no result yet" in result["msg"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("condition", "words"), [("ready", "has not said over devlxd"), ("ipv6@eth0", "no ipv6@eth0 address")]
 )

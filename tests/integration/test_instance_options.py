@@ -403,7 +403,7 @@ def test_the_same_in_other_words_is_no_change(lane: Lane, before: dict[str, Any]
 
 
 def test_what_a_task_does_not_name_stays(lane: Lane) -> None:
-    lane.host.make(
+    lane.host.given(
         NAME,
         description="mine",
         config={"limits.cpu": "1", "user.a": "b", "cloud-init.user-data": "#!/bin/sh\n"},

@@ -29,12 +29,17 @@ def _cleaned(lxd: LabHost) -> Iterator[None]:
     ("params", "check"),
     [
         pytest.param({"source": TINY, "config": {"limits.cpu": 1}}, True, id="creation told by check mode"),
-        pytest.param({"source": TINY, "cloud_init": {"user_data": {"password": "geheim"}}}, True, id="a secret"),
+        pytest.param(
+            {"source": TINY, "cloud_init": {"user_data": {"password": "geheim"}}},
+            True,
+            id="a secret",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param({"state": "absent", "stop_timeout": "5"}, False, id="nothing to do, a number as text"),
         pytest.param({"source": {"alias": "nope"}}, False, id="refused"),
         pytest.param({"nama": "x"}, False, id="unknown option"),
-        pytest.param({"stop_timeout": "soon"}, False, id="not a number"),
-        pytest.param({"endpoint": "/nowhere/unix.socket"}, False, id="no such socket"),
+        pytest.param({"stop_timeout": "soon"}, False, id="not a number", marks=pytest.mark.thorough),
+        pytest.param({"endpoint": "/nowhere/unix.socket"}, False, id="no such socket", marks=pytest.mark.thorough),
     ],
 )
 def test_both_give_the_same_result(lxd: LabHost, params: dict[str, Any], check: bool) -> None:
@@ -107,6 +112,7 @@ def test_what_only_a_module_can_do_is_done_by_it(play: Callable[..., str], keywo
         play(ABSENT | keywords)
 
 
+@pytest.mark.thorough
 def test_async_ends_as_declared(play: Callable[..., str], lxd: LabHost) -> None:
     created = {MODULE: {"name": NAME, "source": TINY, "state": "present"}, "async": 120, "poll": 1, "run_once": True}
     assert "changed=1" in play(created, python=sys.executable)

@@ -5,7 +5,7 @@ RUN := python3 tests/stages/run.py setup
 BUILT := $(RUN) build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sanity unit molecule integration setup build requirements clean
+.PHONY: help demo test lint sanity unit molecule cores integration thorough setup build requirements clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile

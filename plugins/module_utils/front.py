@@ -14,6 +14,9 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback
 from .errors import LxdError
 from .lxd import Connection, Server, connect
 
+Work = Callable[[Server, Mapping[str, Any], bool], dict[str, Any]]
+"""What a module does: with a server, validated parameters and whether it only checks; a module's result."""
+
 
 def _option(variable: str, **spec: Any) -> dict[str, Any]:
     return {"type": "str", "fallback": (env_fallback, [variable]), **spec}
@@ -42,7 +45,7 @@ def connection_from(params: Mapping[str, Any]) -> Connection:
 
 
 def outcome(
-    work: Callable[[Server, Mapping[str, Any], bool], dict[str, Any]],
+    work: Work,
     params: Mapping[str, Any],
     environ: Mapping[str, str],
     check: bool,
@@ -55,7 +58,7 @@ def outcome(
         return {"failed": True, "msg": error.message, "error": type(error).__name__, **error.details}
 
 
-def run(spec: Mapping[str, Any], work: Callable[[Server, Mapping[str, Any], bool], dict[str, Any]]) -> None:
+def run(spec: Mapping[str, Any], work: Work) -> None:
     """Run as a module: ``spec`` are AnsibleModule's arguments."""
     module = AnsibleModule(supports_check_mode=True, **spec)
     result = outcome(work, module.params, os.environ, module.check_mode)

@@ -268,15 +268,18 @@ class Server:
         end = time.monotonic() + timeout
         while True:
             try:
-                answer = self._call(method, path, **request).json()
-                return (
-                    self._wait(answer["metadata"], timeout) if answer.get("type") == "async" else answer.get("metadata")
-                )
+                return self._write_once(method, path, timeout, **request)
             except OperationFailed as error:
                 # A guest that ended by itself is Stopped before the server is done with that; nothing was begun then.
                 if BUSY not in error.message or time.monotonic() > end:
                     raise
             time.sleep(BUSY_PAUSE)
+
+    def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
+        answer = self._call(method, path, **request).json()
+        if answer.get("type") != "async":
+            return answer.get("metadata")
+        return self._wait(answer["metadata"], timeout)
 
     def _wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
         """The finished operation. Raises OperationFailed, or TimedOut with the operation's record; it then goes on

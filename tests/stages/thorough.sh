@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Run all integration tests, also those that repeat on another product what `make test` shows on one, or one by one what it shows
-# together.
+# Run all integration tests, also those that repeat on another product what `make test` shows on one, or one by one
+# what it shows together.
 set -eu
 exec tests/stages/as_root.sh .venv/bin/pytest -p no:cacheprovider tests/integration

@@ -53,26 +53,32 @@ def differences(found: Any, expected: Any, at: str = "") -> list[str]:
     return [] if found == expected else [f"{at.removeprefix('.')}: found {found!r}, expected {expected!r}"]
 
 
+def same(found: Any, expected: Any) -> None:
+    """Fail with the differences; pytest explains the assertions of test modules only."""
+    found_otherwise = differences(found, expected)
+    assert not found_otherwise, "\n".join(found_otherwise)
+
+
 def prove(lane: Lane, name: str, params: Mapping[str, Any], shows: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check, apply, again; the result of the apply. `shows` None: the instance must be gone."""
     before = lane.host.everything()
     checked = lane.task(check=True, name=name, **params)
     assert not checked.get("failed"), checked["msg"]
-    assert lane.host.everything() == before, "check mode changed something"
+    same(lane.host.everything(), before)
     assert checked["changed"]
 
     applied = lane.done(name=name, **params)
-    assert {part: checked[part] for part in PREDICTED} == {part: applied[part] for part in PREDICTED}
+    same({part: applied[part] for part in PREDICTED}, {part: checked[part] for part in PREDICTED})
 
     found = lane.host.instance(name)
     if shows is None:
         assert found is None
     else:
         assert found is not None
-        assert differences(found, shows) == []
+        same(found, shows)
 
     again = lane.done(name=name, **params)
     assert (again["changed"], again["steps"]) == (False, [])
-    assert again["diff"]["before"] == again["diff"]["after"] == applied["diff"]["after"]
+    same([again["diff"]["before"], again["diff"]["after"]], [applied["diff"]["after"]] * 2)
     assert lane.host.instance(name) == found, "a second run changed something"
     return applied

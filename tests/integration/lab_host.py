@@ -120,6 +120,7 @@ class LabHost:
         }
         for entry in found["profiles"] + found["networks"]:
             del entry["used_by"]
+            entry["locations"] = sorted(entry.get("locations") or [])  # LXD gives them in any order
         for pool in ("default", "fast"):
             found[f"volumes of {pool}"] = sorted(self.call("GET", f"storage-pools/{pool}/volumes"))
         return found

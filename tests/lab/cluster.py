@@ -11,10 +11,19 @@ from .host import Host
 from .processes import wait_until
 
 
+class LostRace(LabError):
+    """LXD 5.0 led its database before its own log was applied to it: its host is of no use then."""
+
+
 def bootstrap(first: Host) -> None:
-    """Make a cluster of one."""
+    """Make a cluster of one. Raises LostRace where that needs another, new host."""
     cluster = {"cluster": {"enabled": True, "server_name": first.name}}
-    preseed.apply(first, preseed.standalone(first) | cluster)
+    try:
+        preseed.apply(first, preseed.standalone(first) | cluster)
+    except LabError as error:
+        if "Failed to fetch nodes: no such table" in str(error):
+            raise LostRace(str(error)) from error
+        raise
 
 
 def join(first: Host, others: Sequence[Host]) -> None:

@@ -26,6 +26,8 @@ from .host import Host, create, holder, save_certificate, start
 from .processes import in_parallel
 from .state import Lab, machine_lock
 
+BUILDS = 4
+
 
 def hosts_of(lab: Lab) -> list[Host]:
     """The lab's hosts, with the programs they run."""
@@ -54,8 +56,17 @@ def up(wanted: Lab) -> Lab:
                 network.heal(present, host.number)
             in_parallel(start, hosts)
             return present
+    return _build_anew(wanted, images, BUILDS)
+
+
+def _build_anew(wanted: Lab, images: dict[str, Path], times: int) -> Lab:
     cleanup.remove(wanted.name)
-    return _build(wanted, images)
+    try:
+        return _build(wanted, images)
+    except cluster.LostRace:
+        if times == 1:
+            raise
+    return _build_anew(wanted, images, times - 1)
 
 
 def _build(wanted: Lab, images: dict[str, Path]) -> Lab:

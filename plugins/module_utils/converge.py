@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .errors import Conflict, LxdError
-from .steps import Api, Step, predict
+from .steps import Api, Reader, Step, predict
 
 Desired = TypeVar("Desired")
 Current = TypeVar("Current")
@@ -25,7 +25,7 @@ class Domain(Generic[Desired, Current]):
     kind: str
     path: Callable[[Desired], str]
     """Its API path: running operations on it are waited for before anything is written."""
-    read: Callable[[Api, Desired], Current]
+    read: Callable[[Reader, Desired], Current]
     plan: Callable[[Desired, Current], list[Step[Current]]]
     view: Callable[[Current], dict[str, Any]]
     """What a user sees of it in results and diffs."""
@@ -57,6 +57,13 @@ def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check:
         except LxdError as error:
             error.details["steps_done"] = done
             raise
+    return result(domain, desired, first, after, done)
+
+
+def result(
+    domain: Domain[Desired, Current], desired: Desired, first: Current, after: Current, done: list[str]
+) -> dict[str, Any]:
+    """A module's result."""
     return {
         "changed": bool(done),
         "steps": done,

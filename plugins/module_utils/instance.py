@@ -15,6 +15,9 @@ CREATING, SOURCE, PENDING, RESTART = (MARK + mark for mark in ("creating", "sour
 """Markers: a creation is under way; digest of the declared source; ``BOOT KEY,KEY`` wait for a restart since that
 boot; ``BOOT STATE`` a restart to a state was begun in that boot. A boot is named by ``last_used_at``: every start
 changes it."""
+FLEET = MARK + "fleet"
+"""Marker: the fleet that the instance belongs to. Unlike the others it is shown, and kept by every task."""
+LASTING = (SOURCE, FLEET)
 SECRET = ("cloud-init.user-data", "cloud-init.vendor-data", "user.user-data", "user.vendor-data")
 """Config that often holds passwords: shown as a digest."""
 NEVER_USED = ("1970-01-01", "0001-01-01")
@@ -73,6 +76,7 @@ class Desired:
     stop_timeout: int = 30
     wait_for: tuple[str, ...] = ()
     wait_timeout: float = 300
+    fleet: str | None = None
 
     @property
     def path(self) -> str:
@@ -210,6 +214,12 @@ def owned(config: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in config.items() if not is_servers(key) and not key.startswith(MARK)}
 
 
+def shown_config(config: Mapping[str, str]) -> dict[str, str | None]:
+    """The config as results and diffs show it: what people declare, and the fleet."""
+    fleet = {FLEET: config[FLEET]} if FLEET in config else {}
+    return {key: shown(key, value) for key, value in sorted({**owned(config), **fleet}.items())}
+
+
 def with_servers_keys(config: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
     """``config`` for a PUT, with the server's own keys as it has them now."""
     own = {key: value for key, value in found.items() if is_servers(key)}
@@ -252,6 +262,6 @@ def view(current: Current) -> dict[str, Any]:
         "description": current.description,
         "profiles": list(current.profiles),
         "ephemeral": current.ephemeral,
-        "config": {key: shown(key, value) for key, value in sorted(owned(current.config).items())},
+        "config": shown_config(current.config),
         "devices": {name: dict(sorted(device.items())) for name, device in sorted(current.devices.items())},
     }

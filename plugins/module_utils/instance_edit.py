@@ -10,7 +10,7 @@ from dataclasses import replace
 from .compare import merged, quantity
 from .config_keys import DEVICE_KINDS, MARK, check_key, kinds, takes_live
 from .errors import Refused
-from .instance import SOURCE, Current, Desired, Devices, Profile, Source, owned
+from .instance import FLEET, SOURCE, Current, Desired, Devices, Profile, Source, owned
 
 DEVICE_TYPES = (
     "disk",
@@ -106,6 +106,8 @@ def wanted_config(desired: Desired, current: Current) -> dict[str, str]:
         for key in owned(base):
             if key not in desired.config:
                 del base[key]
+    if desired.fleet is not None:
+        base[FLEET] = desired.fleet
     return merged(base, desired.config, kinds(desired.config, current.server.keys))
 
 

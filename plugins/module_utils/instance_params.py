@@ -26,6 +26,73 @@ ROOT = {
 """Options of the root disk in a task, and what the device calls them."""
 
 
+def instance_spec() -> dict[str, dict[str, Any]]:
+    """The options of an instance, as AnsibleModule wants them; documented in modules/lxd_instance.py."""
+    return {
+        "name": {"type": "str", "required": True},
+        "state": {
+            "type": "str",
+            "choices": ["present", "started", "stopped", "frozen", "suspended", "restarted", "absent"],
+            "default": "started",
+        },
+        "type": {"type": "str", "choices": ["container", "virtual-machine"]},
+        "description": {"type": "str"},
+        "source": {
+            "type": "dict",
+            "options": {
+                "type": {"type": "str", "choices": ["image", "copy", "none"], "default": "image"},
+                "alias": {"type": "str"},
+                "fingerprint": {"type": "str"},
+                "server": {"type": "str"},
+                "protocol": {"type": "str", "choices": ["simplestreams", "lxd", "incus"]},
+                "certificate": {"type": "str"},
+                "instance": {"type": "str"},
+                "snapshot": {"type": "str"},
+                "instance_only": {"type": "bool", "default": False},
+            },
+        },
+        "config": {"type": "dict"},
+        "devices": {"type": "dict"},
+        "root": {
+            "type": "dict",
+            "options": {
+                "pool": {"type": "str"},
+                "size": {"type": "str"},
+                "size_state": {"type": "str"},
+                "boot_priority": {"type": "int"},
+                "read": {"type": "str"},
+                "write": {"type": "str"},
+                "max": {"type": "str"},
+            },
+        },
+        "cloud_init": {
+            "type": "dict",
+            "options": {
+                "user_data": {"type": "raw", "no_log": True},
+                "vendor_data": {"type": "raw", "no_log": True},
+                "network_config": {"type": "raw"},
+            },
+        },
+        "config_drive": {
+            "type": "dict",
+            "options": {
+                "source": {"type": "path", "required": True},
+                "path": {"type": "path", "default": "/config-drive"},
+                "shift": {"type": "bool", "default": False},
+            },
+        },
+        "profiles": {"type": "list", "elements": "str"},
+        "ephemeral": {"type": "bool"},
+        "target": {"type": "str"},
+        "purge_config": {"type": "bool", "default": False},
+        "purge_devices": {"type": "bool", "default": False},
+        "apply": {"type": "str", "choices": ["live", "restart", "next_start"], "default": "next_start"},
+        "force": {"type": "bool", "default": False},
+        "stop_timeout": {"type": "int", "default": 30},
+        "wait_for": {"type": "list", "elements": "str"},
+    }
+
+
 def desired_from(params: Mapping[str, Any]) -> Desired:
     """A Desired from a task's validated parameters. Refuses what is wrong in itself, whatever the server says."""
     name = params["name"]

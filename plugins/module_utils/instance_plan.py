@@ -10,7 +10,7 @@ from typing import Any
 
 from .config_keys import MARK
 from .errors import Refused
-from .instance import CREATING, PENDING, RESTART, SOURCE, Current, Desired, made_from
+from .instance import CREATING, LASTING, PENDING, RESTART, Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
 from .instance_steps import Change, Create, Delete, Power, Reconfigure, Update, changes_between
 from .steps import Step
@@ -273,9 +273,7 @@ def _update(
     current: Current, found: Edit, pending: tuple[str, ...] = (), mark: Mapping[str, str] | None = None
 ) -> list[Update]:
     """The update, if anything is to be written; it also brings the markers up to date."""
-    config = {key: value for key, value in found.after.config.items() if not key.startswith(MARK)}
-    if SOURCE in current.config:
-        config[SOURCE] = current.config[SOURCE]
+    config = {key: value for key, value in found.after.config.items() if not key.startswith(MARK) or key in LASTING}
     waiting = sorted({*pending, *current.pending})
     if waiting:
         config[PENDING] = f"{current.boot} {','.join(waiting)}"

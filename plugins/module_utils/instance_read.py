@@ -9,12 +9,12 @@ from dataclasses import replace
 from .config_keys import Key, from_metadata, known
 from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely, owned
 from .instance_edit import edited
-from .steps import Api
+from .steps import Reader
 
 DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}
 
 
-def read(on: Api, desired: Desired) -> Current:
+def read(on: Reader, desired: Desired) -> Current:
     """The instance as it is, or an absent one."""
     found = on.find_tagged(desired.path)
     data, etag = found or (None, "")
@@ -32,14 +32,14 @@ def read(on: Api, desired: Desired) -> Current:
     return _with_edit_facts(on, desired, current)
 
 
-def described_keys(on: Api, desired: Desired) -> dict[str, Key]:
+def described_keys(on: Reader, desired: Desired) -> dict[str, Key]:
     """What the server says of its config keys; asked only when the task names one that is not in our table."""
     if all(known(key, {}) for key in desired.config) or not on.has("metadata_configuration"):
         return {}
     return from_metadata(on.get("metadata/configuration"))
 
 
-def _with_creation_facts(on: Api, desired: Desired, current: Current) -> Current:
+def _with_creation_facts(on: Reader, desired: Desired, current: Current) -> Current:
     origin = read_origin(on, desired)
     names = desired.profiles if desired.profiles is not None else origin.profiles
     server = replace(
@@ -50,7 +50,7 @@ def _with_creation_facts(on: Api, desired: Desired, current: Current) -> Current
     return replace(current, server=server, origin=origin)
 
 
-def _with_edit_facts(on: Api, desired: Desired, current: Current) -> Current:
+def _with_edit_facts(on: Reader, desired: Desired, current: Current) -> Current:
     server = current.server
     if desired.profiles not in (None, current.profiles):
         server = replace(server, profiles=_profiles(on, desired.profiles or ()))
@@ -67,7 +67,7 @@ def _with_edit_facts(on: Api, desired: Desired, current: Current) -> Current:
     return current
 
 
-def _with_places(on: Api, server: Server) -> Server:
+def _with_places(on: Reader, server: Server) -> Server:
     pools = {
         pool["name"]: (pool["driver"], pool["driver"] != "dir" or pool["config"].get("user.lxdops.quotas") == "true")
         for pool in on.get("storage-pools", recursion=1)
@@ -76,18 +76,18 @@ def _with_places(on: Api, server: Server) -> Server:
     return replace(server, pools=pools, networks=networks)
 
 
-def _profiles(on: Api, names: tuple[str, ...]) -> dict[str, Profile]:
+def _profiles(on: Reader, names: tuple[str, ...]) -> dict[str, Profile]:
     found = {name: on.find(f"profiles/{name}") for name in names}
     return {name: Profile(data["config"], data["devices"]) for name, data in found.items() if data is not None}
 
 
-def _members(on: Api) -> tuple[str, ...]:
+def _members(on: Reader) -> tuple[str, ...]:
     if not on.environment.get("server_clustered"):
         return ()
     return tuple(sorted(url.rsplit("/", 1)[1] for url in on.get("cluster/members")))
 
 
-def read_origin(on: Api, desired: Desired) -> Origin:
+def read_origin(on: Reader, desired: Desired) -> Origin:
     """What the source brings, or why it cannot. A remote image is the server's to find: it is not looked up here."""
     source = desired.source or Source()
     if source.type == "copy":
@@ -97,7 +97,7 @@ def read_origin(on: Api, desired: Desired) -> Origin:
     return Origin()
 
 
-def _origin_of_copy(on: Api, source: Source) -> Origin:
+def _origin_of_copy(on: Reader, source: Source) -> Origin:
     path = f"instances/{source.instance}"
     if source.snapshot:
         path += f"/snapshots/{source.snapshot}"
@@ -108,7 +108,7 @@ def _origin_of_copy(on: Api, source: Source) -> Origin:
     return Origin(owned(data["config"]), data["devices"], tuple(data["profiles"]), instance_type)
 
 
-def _origin_of_image(on: Api, source: Source) -> Origin:
+def _origin_of_image(on: Reader, source: Source) -> Origin:
     fingerprint = source.fingerprint
     if source.alias:
         alias = on.find(f"images/aliases/{source.alias}")

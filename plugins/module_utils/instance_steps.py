@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import Conflict, NotFound, OperationFailed, Refused, TimedOut
-from .instance import CREATING, Current, Source, owned, shown, with_servers_keys
+from .instance import CREATING, Current, Source, shown_config, with_servers_keys
 from .steps import Api
 
 MARGIN = 30.0
@@ -283,7 +283,7 @@ def _flat(current: Current) -> dict[str, str | None]:
         f"devices.{name}.{key}": value for name, device in current.devices.items() for key, value in device.items()
     }
     return {
-        **{f"config.{key}": shown(key, value) for key, value in owned(current.config).items()},
+        **{f"config.{key}": value for key, value in shown_config(current.config).items()},
         **devices,
         "description": current.description,
         "ephemeral": str(current.ephemeral).lower(),

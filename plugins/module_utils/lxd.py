@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -180,7 +180,7 @@ class Server:
 
     def __init__(self, client: pylxd.Client, endpoint: str, options: Connection) -> None:
         self._api = client.api
-        self.endpoint = endpoint
+        self._options = replace(options, endpoint=endpoint)
         self.project = options.project or "default"
         self.wait_timeout = options.wait_timeout
         self.environment: Mapping[str, Any] = client.host_info["environment"]
@@ -189,6 +189,10 @@ class Server:
         self.name = f"{self.environment.get('server_name') or endpoint} ({endpoint})"
         if self.project != "default" and self.find(f"projects/{self.project}") is None:
             raise Refused(f"project {self.project} is not on {self.name}", option="project", found=self.project)
+
+    def twin(self) -> Server:
+        """Another connection to the same server and project: a thread of its own needs one of its own."""
+        return connect(self._options, {})
 
     def close(self) -> None:
         """End the connection."""

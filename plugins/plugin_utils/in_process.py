@@ -21,7 +21,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator, Validati
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
-from ansible_collections.lxdops.compute.plugins.module_utils.front import outcome
+from ansible_collections.lxdops.compute.plugins.module_utils.front import Work, outcome
 from ansible_collections.lxdops.compute.plugins.module_utils.lxd import (
     MISSING,
     Connection,
@@ -34,9 +34,11 @@ _connections: dict[tuple[Connection, bool], Server] = {}
 """Those of this worker, which lives for one task of one host: the items of a loop share them."""
 
 
-def run(action: ActionBase, module: ModuleType, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-    """A task's result: from the module's work in this process where that is asked for or makes no difference, else from
-    the module."""
+def run(
+    action: ActionBase, module: ModuleType, task_vars: dict[str, Any] | None, work: Work | None = None
+) -> dict[str, Any]:
+    """A task's result: from the module's work (or ``work`` in its place) in this process where that is asked for or
+    makes no difference, else from the module."""
     task = action._task
     execution = task.args.get("execution", "auto")
     if execution == "controller" and task.async_val:
@@ -51,7 +53,7 @@ def run(action: ActionBase, module: ModuleType, task_vars: dict[str, Any] | None
         if checked.error_messages:
             result = {"failed": True, "msg": _complaint(checked, task.action)}
         else:
-            result = outcome(module.work, params, os.environ, bool(task.check_mode), _kept)
+            result = outcome(work or module.work, params, os.environ, bool(task.check_mode), _kept)
     # Through JSON as a module's: the same types, and nothing of ours that a callback or a variable would hold on to.
     public = remove_values({**result, "invocation": {"module_args": params}}, checked._no_log_values)
     plain: dict[str, Any] = json.loads(json.dumps(public))

@@ -208,7 +208,7 @@ PLAY: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.smoke
+@pytest.mark.thorough
 def test_a_play_inside(host: LabHost, make: Callable[..., None], tmp_path: Path) -> None:
     make(WITH_PYTHON, power="running", devices=HOST_PYTHON)
     hosts = {way: variables(getattr(host, way), WITH_PYTHON) for way in ("unix", "https")}

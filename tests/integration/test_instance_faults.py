@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from integration import lab_host
-from integration.case import Lane, differences
-from integration.killed_run import killed
+from integration.case import Lane, same
+from integration.killed_run import killed, started
 from integration.lab_host import LabHost
-from integration.task import command
 
 NAME = "fault"
 MOST_WRITES = 10
@@ -51,7 +50,7 @@ def converges(lane: Lane, params: Mapping[str, Any], shows: Mapping[str, Any] | 
         assert found is None
     else:
         assert found is not None
-        assert differences(found, {**shows, "config": {"user.lxdops.creating": None, **shows.get("config", {})}}) == []
+        same(found, {**shows, "config": {"user.lxdops.creating": None, **shows.get("config", {})}})
     assert [name for name in lane.host.instances() if NAME in name] == ([] if shows is None else [NAME]), result
     again = lane.done(name=NAME, **params)
     assert not again["changed"], again
@@ -108,14 +107,12 @@ def test_a_daemon_killed_in_the_middle_of_a_creation(unix: Lane) -> None:
 
 def test_two_tasks_that_change_different_keys_at_once_both_survive(unix: Lane) -> None:
     unix.host.make(NAME)
-    for number in range(3):
-        runs = [
-            command({**unix.connection, "name": NAME, "state": "present", "config": {f"user.{key}": number}})
+    for number in range(5):
+        both = [
+            started({**unix.connection, "name": NAME, "state": "present", "config": {f"user.{key}": number}})
             for key in ("a", "b")
         ]
-        for run in runs:
-            output, _error = run.communicate(timeout=120)
-            assert run.returncode == 0, output
-        found = unix.host.instance(NAME)
-        assert found is not None
-        assert differences(found, {"config": {"user.a": str(number), "user.b": str(number)}}) == []
+        for process in both:
+            process.join(timeout=120)
+        assert [process.exitcode for process in both] == [0, 0]
+        same(unix.host.instance(NAME), {"config": {"user.a": str(number), "user.b": str(number)}})

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""lxd_instances: many at once, each as lxd_instance would have it, and one that fails does not stop the others."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from integration import lab_host
+from integration.case import Lane, same
+from integration.killed_run import killed
+from integration.lab_host import LabHost
+from integration.task import task
+
+FLEET = "lxdops.compute.lxd_instances"
+NAMES = [f"fl{number}" for number in range(4)]
+TINY = {"source": {"alias": "tiny"}}
+
+
+@pytest.fixture(autouse=True)
+def _cleaned(lane: Lane) -> Iterator[None]:
+    yield
+    lane.host.remove(*NAMES, "stranger")
+
+
+def fleet(lane: Lane, *, check: bool = False, **params: Any) -> dict[str, Any]:
+    """The result of one task."""
+    return task({**lane.connection, **params}, module=FLEET, check=check)
+
+
+def test_check_apply_again(lane: Lane) -> None:
+    lane.host.make(NAMES[0], config={"user.kept": "1"})
+    params: dict[str, Any] = {
+        "defaults": TINY | {"config": {"limits.memory": "64MiB", "user.role": "web"}, "state": "present"},
+        "instances": [
+            {"name": NAMES[0], "config": {"user.role": "db"}},
+            {"name": NAMES[1], "state": "started"},
+            {"name": NAMES[2], "config": {"limits.memory": None}},
+        ],
+    }
+    before = lane.host.everything()
+    checked = fleet(lane, check=True, **params)
+    assert lane.host.everything() == before
+    applied = fleet(lane, **params)
+    assert not applied.get("failed"), applied["msg"]
+    for part in ("changed", "steps", "diff", "instances"):
+        assert checked[part] == applied[part]
+    memory = {"limits.memory": "64MiB"}
+    expected = {
+        NAMES[0]: {"status": "Stopped", "config": memory | {"user.role": "db", "user.kept": "1"}},
+        NAMES[1]: {"status": "Running", "config": memory | {"user.role": "web"}},
+        NAMES[2]: {"status": "Stopped", "config": {"limits.memory": None, "user.role": "web"}},
+    }
+    for name, shows in expected.items():
+        same(lane.host.instance(name), shows)
+    found = lane.host.everything()
+    again = fleet(lane, **params)
+    assert (again["changed"], again["steps"], again["diff"]) == (False, [], [])
+    assert [one["name"] for one in again["instances"]] == NAMES[:3]
+    assert lane.host.everything() == found
+
+
+def test_one_that_fails_does_not_stop_the_others(lane: Lane) -> None:
+    lane.host.make(NAMES[3])
+    items = [
+        {"name": NAMES[0]},
+        {"name": NAMES[1], "source": {"alias": "nope"}},
+        {"name": "a_b"},
+        {"name": NAMES[3], "state": "absent"},
+    ]
+    params: dict[str, Any] = {"defaults": TINY | {"state": "present"}, "instances": items}
+    result = fleet(lane, **params)
+    assert result["failed"]
+    assert {one["name"]: one["error"] for one in result["failed_items"]} == {NAMES[1]: "Refused", "a_b": "Refused"}
+    assert "2 of 4 instances failed" in result["msg"]
+    assert "there is no image nope" in result["msg"]
+    assert sorted(lane.host.instances()) == [NAMES[0]]
+    lane.host.remove(NAMES[0])
+    before = lane.host.everything()
+    assert fleet(lane, fail_fast=True, **params)["failed"]
+    assert lane.host.everything() == before
+
+
+def test_absent_unlisted_removes_only_what_is_of_the_fleet(lane: Lane) -> None:
+    lane.host.make("stranger")
+    params: dict[str, Any] = {"fleet": "shop", "defaults": TINY | {"state": "present"}}
+    fleet(lane, instances=[{"name": name} for name in NAMES[:3]], **params)
+    lane.host.make(NAMES[3])
+    rest = [{"name": NAMES[0]}, {"name": NAMES[3]}]
+    result = fleet(lane, absent_unlisted=True, instances=rest, **params)
+    assert result["steps"] == [
+        "update fl3: set config.user.lxdops.fleet to shop",
+        "delete fl1",
+        "delete fl2",
+    ]
+    assert sorted(lane.host.instances()) == [NAMES[0], NAMES[3], "stranger"]
+    assert not fleet(lane, absent_unlisted=True, instances=rest, **params)["changed"]
+    lane.done(name=NAMES[0], purge_config=True, state="present")
+    assert lane.host.query(f"instances/{NAMES[0]}")["config"]["user.lxdops.fleet"] == "shop"
+    fleet(lane, absent_unlisted=True, fleet="shop", instances=[])
+    assert lane.host.instances() == ["stranger"]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"instances": [{"name": "a"}, {"name": "a"}]}, "found more than once: a"),
+        ({"instances": [], "absent_unlisted": True}, "missing required arguments: fleet|fleet"),
+        ({"instances": [{"name": "a", "stat": "started"}]}, "Unsupported parameters"),
+        ({"instances": [{}]}, "missing required arguments: name"),
+    ],
+)
+def test_what_cannot_be_is_refused_as_a_whole(lane: Lane, params: dict[str, Any], words: str) -> None:
+    before = lane.host.everything()
+    result = fleet(lane, **params)
+    assert result["failed"]
+    assert any(word in result["msg"] for word in words.split("|"))
+    assert lane.host.everything() == before
+
+
+@pytest.mark.parametrize("number", [2, 7])
+def test_a_run_killed_in_the_middle_is_ended_by_the_next(lane: Lane, number: int) -> None:
+    params: dict[str, Any] = {"defaults": TINY, "instances": [{"name": name} for name in NAMES]}
+    assert killed(number, "after", {**lane.connection, **params}, "lxd_instances")
+    result = fleet(lane, **params)
+    assert not result.get("failed"), result["msg"]
+    assert sorted(lane.host.instances()) == NAMES
+    for name in NAMES:
+        same(lane.host.instance(name), {"status": "Running", "config": {"user.lxdops.creating": None}})
+    again = fleet(lane, **params)
+    assert (again["changed"], again["steps"]) == (False, [])
+
+
+def test_a_daemon_that_dies_fails_its_own_instances_and_no_other_host(lxd_hosts: list[LabHost], tmp_path: Path) -> None:
+    dies, stays = lxd_hosts
+    create = {
+        "endpoint": "{{ lab_socket }}",
+        "wait_timeout": 60,
+        "defaults": TINY,
+        "instances": [{"name": name} for name in NAMES],
+    }
+    playbook = tmp_path / "fleet.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [{FLEET: create}]}]))
+    inventory = f"/var/lib/lxdops-lab/{dies.lab}/inventory.yml"
+    words = [sys.executable, "-m", "ansible.cli.playbook", "--inventory", inventory, str(playbook)]
+    try:
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+            lab_host.wait_until(dies.instances, "an instance on the host")
+            lab_host.lab("kill", str(dies.number), "--name", dies.lab)
+            output, _error = run.communicate(timeout=120)
+        assert run.returncode == 2, output
+        assert f"{len(NAMES)} of {len(NAMES)} instances failed: " in output, output
+        assert sorted(stays.instances()) == NAMES
+        lab_host.lab("start", str(dies.number), "--name", dies.lab)
+        lab_host.run(words)
+        for host in lxd_hosts:
+            assert sorted(host.instances()) == NAMES
+            assert {one["status"] for one in host.call("GET", "instances?recursion=1")} == {"Running"}
+    finally:
+        lab_host.lab("start", str(dies.number), "--name", dies.lab)
+        for host in lxd_hosts:
+            host.remove(*NAMES)

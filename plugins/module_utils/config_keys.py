@@ -133,13 +133,22 @@ DEVICE_KINDS = {**dict.fromkeys(DEVICE_SIZES, "size"), **dict.fromkeys(DEVICE_BO
 
 def known(name: str, described: Mapping[str, Key]) -> Key | None:
     """The entry for a key: from the table, else from what the server described."""
-    for table in (KEYS, described):
-        if name in table:
-            return table[name]
-        for pattern, key in table.items():
-            if pattern.endswith("*") and name.startswith(pattern[:-1]):
-                return key
-    return None
+    if name in KEYS:
+        return KEYS[name]
+    for prefix, key in PREFIXES:
+        if name.startswith(prefix):
+            return key
+    if name in described:
+        return described[name]
+    return next((key for prefix, key in _prefixes(described) if name.startswith(prefix)), None)
+
+
+def _prefixes(table: Mapping[str, Key]) -> list[tuple[str, Key]]:
+    """What the patterns of a table begin with, and their entries."""
+    return [(pattern[:-1], key) for pattern, key in table.items() if pattern.endswith("*")]
+
+
+PREFIXES = _prefixes(KEYS)
 
 
 def kinds(names: Mapping[str, Any], described: Mapping[str, Key]) -> dict[str, str]:

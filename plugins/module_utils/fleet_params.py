@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .errors import Refused
 from .instance_params import instance_spec
 
 Spec = Mapping[str, Mapping[str, Any]]
@@ -29,9 +30,10 @@ def fleet_spec() -> dict[str, dict[str, Any]]:
 
 
 def item_params(item: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options that an instance has by itself and by the defaults; dictionaries are merged, the item's keys win."""
+    """The options that an instance has by itself, by the defaults, and by those of lxd_instance; dictionaries are
+    merged, the item's keys win. Raises Refused."""
     spec = instance_spec()
-    return _over(_named(defaults or {}, spec), _named(item, spec))
+    return _filled(_over(_named(defaults or {}, spec), _named(item, spec)), spec, item["name"])
 
 
 def _without_defaults(spec: Spec) -> dict[str, dict[str, Any]]:
@@ -49,6 +51,19 @@ def _named(params: Mapping[str, Any], spec: Spec) -> dict[str, Any]:
         for name, value in params.items()
         if value is not None
     }
+
+
+def _filled(params: Mapping[str, Any], spec: Spec, where: str) -> dict[str, Any]:
+    """With the defaults of the options that were not given, as AnsibleModule does it: values and types it has checked
+    already, but not what is required only once all is merged."""
+    result = {}
+    for name, option in spec.items():
+        value = params.get(name, option.get("default"))
+        if value is None and option.get("required"):
+            raise Refused(f"{where}: {name} is required", option=name)
+        nested = value is not None and "options" in option
+        result[name] = _filled(value, option["options"], f"{where}: {name}") if nested else value
+    return result
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

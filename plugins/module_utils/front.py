@@ -10,9 +10,8 @@ from dataclasses import fields
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from .errors import LxdError, Refused
+from .errors import LxdError
 from .lxd import Connection, Server, connect
 
 Work = Callable[[Server, Mapping[str, Any], bool], dict[str, Any]]
@@ -43,14 +42,6 @@ def connection_from(params: Mapping[str, Any]) -> Connection:
     return Connection(
         **{field.name: params[field.name] for field in fields(Connection) if params.get(field.name) is not None}
     )
-
-
-def validated(options: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as AnsibleModule would give them. Raises Refused."""
-    checked = ArgumentSpecValidator(options).validate(params)
-    if checked.error_messages:
-        raise Refused(f"{params.get('name')}: {'; '.join(checked.error_messages)}")
-    return dict(checked.validated_parameters)
 
 
 def outcome(

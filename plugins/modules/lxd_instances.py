@@ -162,9 +162,9 @@ from typing import Any
 
 from ansible_collections.lxdops.compute.plugins.module_utils.fleet import Fleet, check_names, converge_fleet
 from ansible_collections.lxdops.compute.plugins.module_utils.fleet_params import fleet_spec, item_params
-from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run, validated
+from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import Desired
-from ansible_collections.lxdops.compute.plugins.module_utils.instance_params import desired_from, instance_spec
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_params import desired_from
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import Api
 
 
@@ -178,7 +178,7 @@ def spec() -> dict[str, object]:
 
 def desired(item: Mapping[str, Any], params: Mapping[str, Any]) -> Desired:
     """What one instance shall be. Raises Refused."""
-    given = validated(instance_spec(), item_params(item, params["defaults"]))
+    given = item_params(item, params["defaults"])
     return replace(desired_from({**given, "wait_timeout": params["wait_timeout"]}), fleet=params["fleet"])
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """lxd_instances: many at once, each as lxd_instance would have it, and one that fails does not stop the others."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from integration.task import task
 
 FLEET = "lxdops.compute.lxd_instances"
 NAMES = [f"fl{number}" for number in range(4)]
+SECRET = "hunter-two"
 TINY = {"source": {"alias": "tiny"}}
 
 
@@ -70,19 +72,36 @@ def test_one_that_fails_does_not_stop_the_others(lane: Lane) -> None:
         {"name": NAMES[0]},
         {"name": NAMES[1], "source": {"alias": "nope"}},
         {"name": "a_b"},
+        {"name": "drive", "config_drive": {"shift": True}},
         {"name": NAMES[3], "state": "absent"},
     ]
     params: dict[str, Any] = {"defaults": TINY | {"state": "present"}, "instances": items}
     result = fleet(lane, **params)
     assert result["failed"]
-    assert {one["name"]: one["error"] for one in result["failed_items"]} == {NAMES[1]: "Refused", "a_b": "Refused"}
-    assert "2 of 4 instances failed" in result["msg"]
+    assert [one["name"] for one in result["failed_items"]] == [NAMES[1], "a_b", "drive"]
+    assert {one["error"] for one in result["failed_items"]} == {"Refused"}
+    assert "3 of 5 instances failed" in result["msg"]
+    assert "drive: config_drive: source is required" in result["msg"]
     assert "there is no image nope" in result["msg"]
     assert sorted(lane.host.instances()) == [NAMES[0]]
     lane.host.remove(NAMES[0])
     before = lane.host.everything()
     assert fleet(lane, fail_fast=True, **params)["failed"]
     assert lane.host.everything() == before
+
+
+def test_passwords_in_cloud_init_data_are_not_in_the_result(lane: Lane) -> None:
+    params: dict[str, Any] = {
+        "defaults": TINY | {"state": "present", "cloud_init": {"vendor_data": {"password": f"{SECRET}-1"}}},
+        "instances": [{"name": NAMES[0], "cloud_init": {"user_data": f"password: {SECRET}-2"}}],
+    }
+    for check in (True, False, False):
+        result = fleet(lane, check=check, **params)
+        assert not result.get("failed"), result["msg"]
+        assert SECRET not in json.dumps(result)
+    config = lane.host.query(f"instances/{NAMES[0]}")["config"]
+    assert f"{SECRET}-1" in config["cloud-init.vendor-data"]
+    assert f"{SECRET}-2" in config["cloud-init.user-data"]
 
 
 def test_absent_unlisted_removes_only_what_is_of_the_fleet(lane: Lane) -> None:
@@ -156,7 +175,7 @@ def test_a_daemon_that_dies_fails_its_own_instances_and_no_other_host(lxd_hosts:
         assert f"{len(NAMES)} of {len(NAMES)} instances failed: " in output, output
         assert sorted(stays.instances()) == NAMES
         lab_host.lab("start", str(dies.number), "--name", dies.lab)
-        lab_host.run(words)
+        assert f"] 1/{len(NAMES)} " in lab_host.run(words), "progress"
         for host in lxd_hosts:
             assert sorted(host.instances()) == NAMES
             assert {one["status"] for one in host.call("GET", "instances?recursion=1")} == {"Running"}

@@ -19,7 +19,7 @@ from integration.task import task
 
 FLEET = "lxdops.compute.lxd_instances"
 NAMES = [f"fl{number}" for number in range(4)]
-SECRET = "hunter-two"
+SECRET = "hunter-two"  # noqa: S105 - to be looked for
 TINY = {"source": {"alias": "tiny"}}
 
 

@@ -6,11 +6,12 @@ import pytest
 from integration.case import Lane, prove
 from integration.lab_host import LabHost
 
+pytestmark = [pytest.mark.smoke, pytest.mark.thorough]  # on the main version, other tests show all of it
+
 NAME = "life"
 TINY = {"alias": "tiny"}
 
 
-@pytest.mark.smoke
 def test_the_life_of_an_instance(lxd: LabHost) -> None:
     lane = Lane(lxd, lxd.unix | {"execution": "controller"})
     created = {"status": "Running", "config": {"limits.cpu": "1"}}
@@ -20,7 +21,6 @@ def test_the_life_of_an_instance(lxd: LabHost) -> None:
     prove(lane, NAME, {"state": "absent"}, None)
 
 
-@pytest.mark.smoke
 def test_the_same_by_the_module(lxd: LabHost) -> None:
     lane = Lane(lxd, lxd.unix | {"execution": "host"})
     prove(lane, NAME, {"source": TINY, "state": "present"}, {"status": "Stopped"})

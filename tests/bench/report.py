@@ -1,0 +1,55 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The results as a page for people."""
+
+import platform
+from collections.abc import Sequence
+
+from bench.contest import OURS, Results, ratio, spread
+
+PAGE = """<!--
+Copyright: (c) 2026, lxdops.compute contributors
+SPDX-License-Identifier: GPL-3.0-or-later
+-->
+# Benchmarks
+
+Written by `make bench`, which also runs them again: {rounds} rounds; in each, every side had its turn after the other,
+on the same LXD host of the lab. Medians, with the quartiles in brackets. A ratio is of the two times of the same
+round. Times are those of one machine on one day; the ratios are what to look at.
+
+{machine}
+
+| what | measured | side | number | times {ours} |
+|---|---|---|---|---|
+{rows}
+
+What is measured, and against what: `tests/bench/contests.py`.
+{notes}
+"""
+
+
+def figure(numbers: Sequence[float]) -> str:
+    """A median with its quartiles."""
+    middle, low, high = spread(numbers)
+    return f"{middle:.3g} ({low:.3g} to {high:.3g})"
+
+
+def rows(results: Results) -> list[str]:
+    """The lines of the table."""
+    lines = []
+    for contest, measure in results.measures():
+        sides = results.of(contest, measure)
+        for side, numbers in sides.items():
+            times = ""
+            if side != OURS and OURS in sides:
+                middle, low, high = ratio(numbers, sides[OURS])
+                times = f"{middle:.2f} ({low:.2f} to {high:.2f})"
+            lines.append(f"| {contest} | {measure} | {side} | {figure(numbers)} | {times} |")
+    return lines
+
+
+def page(results: Results, rounds: int, versions: str, notes: Sequence[str]) -> str:
+    """docs/benchmarks.md."""
+    machine = f"{versions}; Python {platform.python_version()}, Linux {platform.release()}."
+    text = PAGE.format(rounds=rounds, machine=machine, ours=OURS, rows="\n".join(rows(results)), notes="\n".join(notes))
+    return text.rstrip("\n") + "\n"

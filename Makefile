@@ -5,7 +5,7 @@ RUN := python3 tests/stages/run.py setup
 BUILT := $(RUN) build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sanity unit molecule cores integration thorough setup build requirements clean
+.PHONY: help demo test lint sanity unit molecule cores integration thorough bench downtime setup build requirements clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,12 @@ integration: ## tests on real LXD daemons
 
 thorough: ## all tests on real daemons: each case on both products, and one by one; about an hour
 	@$(BUILT) thorough
+
+bench: ## this collection, community.general and lxc side by side; an hour; BENCH="--rounds 1 --life 5" for less
+	@$(BUILT) bench
+
+downtime: ## how long a move interrupts a guest, by method; DOWNTIME="--rounds 1 --size 50" for less
+	@$(BUILT) downtime
 
 setup: ## Debian packages and the virtual environment
 	@$(RUN)

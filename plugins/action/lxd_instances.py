@@ -4,17 +4,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from ansible import constants
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.lxdops.compute.plugins.modules import lxd_instances
 from ansible_collections.lxdops.compute.plugins.plugin_utils.in_process import run
-
-TALKATIVE = ("default", "ansible.builtin.default")
-"""Callbacks that are not meant to be terse: with them a long run shows how far it is."""
+from ansible_collections.lxdops.compute.plugins.plugin_utils.progress import telling
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -25,7 +20,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ansible's entry."""
-        work = lxd_instances.work
-        if constants.DEFAULT_STDOUT_CALLBACK in TALKATIVE:
-            work = partial(work, tell=lambda line: Display().display(f"[{self._task.action}] {line}"))
-        return {**super().run(tmp, task_vars), **run(self, lxd_instances, task_vars, work)}
+        return {**super().run(tmp, task_vars), **run(self, lxd_instances, task_vars, telling(self, lxd_instances))}

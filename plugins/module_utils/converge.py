@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .errors import Conflict, LxdError
-from .steps import Api, Reader, Step, predict
+from .steps import Step, predict
 
+On = TypeVar("On")
 Desired = TypeVar("Desired")
 Current = TypeVar("Current")
 
@@ -19,23 +20,23 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Domain(Generic[Desired, Current]):
-    """What the mechanism must know about one kind of object."""
+class Domain(Generic[On, Desired, Current]):
+    """What the mechanism must know about one kind of object. It is ``On`` a server, or on two that it moves between."""
 
     kind: str
-    path: Callable[[Desired], str]
-    """Its API path: running operations on it are waited for before anything is written."""
-    read: Callable[[Reader, Desired], Current]
-    plan: Callable[[Desired, Current], list[Step[Current]]]
+    settle: Callable[[On, Desired], bool]
+    """Waits for running operations on it before anything is written; whether there were any."""
+    read: Callable[[On, Desired], Current]
+    plan: Callable[[Desired, Current], list[Step[Current, On]]]
     view: Callable[[Current], dict[str, Any]]
     """What a user sees of it in results and diffs."""
     report: Callable[[Desired, Current], Mapping[str, Any]]
     """What else a result says about going from the first state read to the desired one."""
-    confirm: Callable[[Api, Desired, Current], Current]
+    confirm: Callable[[On, Desired, Current], Current]
     """Waits for what the desired state promises beyond the API's own word; not called in check mode."""
 
 
-def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check: bool) -> dict[str, Any]:
+def converge(domain: Domain[On, Desired, Current], on: On, desired: Desired, check: bool) -> dict[str, Any]:
     """Bring an object to its desired state, or in check mode tell what that would do.
 
     Returns a module's result: ``changed``, ``steps`` (texts), ``diff``, the object under its kind, and the domain's
@@ -48,7 +49,7 @@ def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check:
         done = [step.text for step in steps]
         after = predict(first, steps)
     else:
-        if steps and on.settle(domain.path(desired)):
+        if steps and domain.settle(on, desired):
             first = domain.read(on, desired)
             steps = domain.plan(desired, first)
         try:
@@ -61,7 +62,7 @@ def converge(domain: Domain[Desired, Current], on: Api, desired: Desired, check:
 
 
 def result(
-    domain: Domain[Desired, Current], desired: Desired, first: Current, after: Current, done: list[str]
+    domain: Domain[On, Desired, Current], desired: Desired, first: Current, after: Current, done: list[str]
 ) -> dict[str, Any]:
     """A module's result."""
     return {
@@ -74,7 +75,7 @@ def result(
 
 
 def _run(
-    domain: Domain[Desired, Current], on: Api, desired: Desired, steps: list[Step[Current]], done: list[str]
+    domain: Domain[On, Desired, Current], on: On, desired: Desired, steps: list[Step[Current, On]], done: list[str]
 ) -> None:
     """Run the steps, and others where somebody else changed the object in between; ``done`` grows by what was done."""
     for attempt in range(1, ATTEMPTS + 1):

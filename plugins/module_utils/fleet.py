@@ -4,21 +4,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from .converge import converge, result
 from .errors import LxdError, Refused
-from .instance import FLEET, Desired
+from .instance import FLEET, REBUILD, Desired
 from .instance_domain import INSTANCE
+from .instance_read import read
+from .several import Job, Result, failure, several, summary
 from .steps import Api, predict
 from .wait_for import check_conditions
 
-Result = dict[str, Any]
 ENDING = ("stopped", "absent")
 
 
@@ -28,7 +28,7 @@ class Listing:
     def __init__(self, on: Api) -> None:
         self._on = on
         self._answers: dict[Any, Any] = {}
-        self.name, self.product, self.environment = on.name, on.product, on.environment
+        self.name, self.product, self.environment, self.config = on.name, on.product, on.environment, on.config
         self.instances = {data["name"]: data for data in on.get("instances", recursion=1)}
 
     def has(self, extension: str) -> bool:
@@ -88,14 +88,19 @@ def converge_fleet(on: Api, fleet: Fleet, check: bool, tell: Callable[[str], Non
     todo = [desired for desired, found in planned if desired and (found["changed"] or desired.wait_for)]
     if not check and not (fleet.fail_fast and any("error" in found for found in results.values())):
         results.update(_run(on, todo, fleet, tell))
-    return summary(list(results.values()))
+    return summary(list(results.values()), "instances")
 
 
 def _unlisted(fleet: Fleet, listing: Listing) -> dict[str, Callable[[], Desired]]:
     """The instances of this fleet that the task no longer names."""
     if not fleet.absent_unlisted:
         return {}
-    ours = {name for name, data in listing.instances.items() if data["config"].get(FLEET) == fleet.name}
+    # What an interrupted rebuild has left is an instance's old or new root, and the next rebuild's to delete.
+    ours = {
+        name
+        for name, data in listing.instances.items()
+        if data["config"].get(FLEET) == fleet.name and REBUILD not in data["config"]
+    }
     return {name: partial(replace, fleet.unlisted, name=name) for name in sorted(ours - fleet.instances.keys())}
 
 
@@ -104,67 +109,23 @@ def _plan(listing: Listing, name: str, make: Callable[[], Desired]) -> tuple[Des
     try:
         desired = make()
         check_conditions(desired.name, desired.wait_for)
-        current = INSTANCE.read(listing, desired)
+        current = read(listing, desired)
         steps = INSTANCE.plan(desired, current)
     except LxdError as error:
-        return None, _failure(name, error)
+        return None, failure(name, error)
     texts = [step.text for step in steps]
     return desired, {"name": name, **result(INSTANCE, desired, current, predict(current, steps), texts)}
 
 
-def _failure(name: str, error: LxdError) -> Result:
-    return {"name": name, "msg": error.message, "error": type(error).__name__, **error.details}
-
-
 def _run(on: Api, todo: Sequence[Desired], fleet: Fleet, tell: Callable[[str], None]) -> Iterator[tuple[str, Result]]:
-    """Converge them, each in a thread that waits for its own operations: an operation vanishes from the server some
-    seconds after it ended. Starting takes processors, stopping mostly time: each has its own bound."""
-    began, failed = time.monotonic(), False
+    """Converge them. Starting takes processors, stopping mostly time: each has its own bound."""
 
     def one(desired: Desired) -> Result:
-        if failed and fleet.fail_fast:
-            return _failure(desired.name, Refused(f"{desired.name}: not begun, since another failed (fail_fast)"))
-        try:
-            server = on.twin()
-            try:
-                return {"name": desired.name, **converge(INSTANCE, server, desired, False)}
-            finally:
-                server.close()
-        except LxdError as error:
-            return _failure(desired.name, error)
+        with closing(on.twin()) as server:
+            return {"name": desired.name, **converge(INSTANCE, server, desired, False)}
 
-    with (
-        ThreadPoolExecutor(fleet.concurrency["start"]) as starting,
-        ThreadPoolExecutor(fleet.concurrency["stop"]) as stopping,
-    ):
-        futures: list[Future[Result]] = [
-            (stopping if desired.state in ENDING else starting).submit(one, desired) for desired in todo
-        ]
-        for count, future in enumerate(as_completed(futures), 1):
-            found = future.result()
-            failed = failed or "error" in found
-            what = found["msg"] if "error" in found else ", ".join(found["steps"]) or "unchanged"
-            tell(f"{count}/{len(futures)} {time.monotonic() - began:.0f} s {found['name']}: {what}")
-            yield found["name"], found
-
-
-def summary(results: Sequence[Result]) -> Result:
-    """One result of many."""
-    good = [found for found in results if "error" not in found]
-    bad = [found for found in results if "error" in found]
-    done = [step for found in results for step in found.get("steps") or found.get("steps_done") or ()]
-    total: Result = {
-        "changed": bool(done),
-        "steps": done,
-        "diff": [
-            {**found["diff"], "before_header": found["name"], "after_header": found["name"]}
-            for found in good
-            if found["changed"]
-        ],
-        "instances": [{key: value for key, value in found.items() if key != "diff"} for found in good],
-        "failed_items": bad,
-    }
-    if bad:
-        total["failed"] = True
-        total["msg"] = f"{len(bad)} of {len(results)} instances failed: " + "; ".join(found["msg"] for found in bad)
-    return total
+    jobs = [
+        Job(desired.name, partial(one, desired), "stop" if desired.state in ENDING else "start") for desired in todo
+    ]
+    for job, found in several(jobs, fleet.concurrency, tell, fleet.fail_fast):
+        yield job.name, found

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from .errors import LxdError
 from .lxd import Connection, Server, connect
+
+On = TypeVar("On")
 
 Work = Callable[[Server, Mapping[str, Any], bool], dict[str, Any]]
 """What a module does: with a server, validated parameters and whether it only checks; a module's result."""
@@ -44,12 +47,22 @@ def connection_from(params: Mapping[str, Any]) -> Connection:
     )
 
 
+@contextmanager
+def connected(params: Mapping[str, Any], environ: Mapping[str, str], check: bool) -> Iterator[Server]:
+    """Another server than the task's, for as long as it is needed."""
+    server = connect(connection_from(params), environ, check)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
 def outcome(
-    work: Work,
+    work: Callable[[On, Mapping[str, Any], bool], dict[str, Any]],
     params: Mapping[str, Any],
     environ: Mapping[str, str],
     check: bool,
-    connecting: Callable[[Connection, Mapping[str, str], bool], Server] = connect,
+    connecting: Callable[[Connection, Mapping[str, str], bool], On],
 ) -> dict[str, Any]:
     """A module's result: of the work, or ``failed`` with the error in words. The one ``except LxdError`` of modules."""
     try:
@@ -58,10 +71,10 @@ def outcome(
         return {"failed": True, "msg": error.message, "error": type(error).__name__, **error.details}
 
 
-def run(spec: Mapping[str, Any], work: Work) -> None:
+def run(spec: Mapping[str, Any], work: Any, connecting: Any = connect) -> None:
     """Run as a module: ``spec`` are AnsibleModule's arguments."""
     module = AnsibleModule(supports_check_mode=True, **spec)
-    result = outcome(work, module.params, os.environ, module.check_mode)
+    result = outcome(work, module.params, os.environ, module.check_mode, connecting)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

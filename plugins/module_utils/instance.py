@@ -17,7 +17,15 @@ boot; ``BOOT STATE`` a restart to a state was begun in that boot. A boot is name
 changes it."""
 FLEET = MARK + "fleet"
 """Marker: the fleet that the instance belongs to. Unlike the others it is shown, and kept by every task."""
-LASTING = (SOURCE, FLEET)
+HOME = MARK + "home"
+"""Marker: the name of the server that the instance was moved away from, to be brought back to."""
+EVACUATED = MARK + "evacuated"
+"""Marker: which dead host the instance was evacuated from, and until it is done the power that it shall have."""
+REBUILT = MARK + "rebuild_id"
+"""Marker: the word that the last rebuild was asked for with."""
+REBUILD = MARK + "rebuild"
+"""Marker while a rebuild is under way: its journal."""
+LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD)
 SECRET = ("cloud-init.user-data", "cloud-init.vendor-data", "user.user-data", "user.vendor-data")
 """Config that often holds passwords: shown as a digest."""
 NEVER_USED = ("1970-01-01", "0001-01-01")
@@ -92,6 +100,7 @@ class Origin:
     profiles: tuple[str, ...] | None = None
     type: str = ""
     fingerprint: str = ""
+    architecture: str = ""
     problem: str = ""
     """Why nothing can be made of the source, or empty."""
 
@@ -106,7 +115,8 @@ class Profile:
 
 @dataclass(frozen=True)
 class Server:
-    """What a plan needs to know of the server; ``pools`` maps names to (driver, keeps quotas). None: not read."""
+    """What a plan needs to know of the server; ``pools`` maps names to (driver, keeps quotas), ``networks`` to
+    (type, names its instances). None: not read."""
 
     name: str = ""
     product: str = "lxd"
@@ -114,9 +124,11 @@ class Server:
     types: frozenset[str] = frozenset({"container", "virtual-machine"})
     members: tuple[str, ...] = ()
     pools: Mapping[str, tuple[str, bool]] | None = None
-    networks: frozenset[str] | None = None
+    networks: Mapping[str, tuple[str, bool]] | None = None
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     keys: Mapping[str, Key] = field(default_factory=dict)
+    cordoned: str = ""
+    """Why it takes no new instance, or empty; read where one is to be created."""
 
 
 @dataclass(frozen=True)
@@ -153,19 +165,25 @@ class Current:
         return self.power in ("running", "frozen")
 
     @property
+    def needs_stateful(self) -> bool:
+        """Whether its memory cannot be saved, since it was not started with ``migration.stateful``."""
+        asks = self.type == "virtual-machine" or self.server.product == "incus"
+        return asks and self.expanded_config.get("migration.stateful", "false") not in ("true", "1", "yes", "on")
+
+    @property
     def never_started(self) -> bool:
         return self.boot.startswith(NEVER_USED) or not self.boot
 
     @property
-    def unfinished(self) -> bool:
-        """Whether its creation by us was cut short: marked, never started, and without the mark that the server sets
+    def half_made(self) -> bool:
+        """Whether the server was cut short in creating it: never started, and without the mark that the server sets
         last (``volatile.apply_template``, lxd/storage/backend_lxd.go)."""
-        return (
-            CREATING in self.config
-            and self.power == "stopped"
-            and self.never_started
-            and "volatile.apply_template" not in self.config
-        )
+        return self.power == "stopped" and self.never_started and "volatile.apply_template" not in self.config
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether its creation by us was cut short."""
+        return CREATING in self.config and self.half_made
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -183,16 +201,19 @@ class Current:
         return replace(self, power=power)
 
 
+def power_of(data: Mapping[str, Any]) -> str:
+    """The power of an instance, from the API's record of it."""
+    power = POWER.get(data["status"], "error")
+    return "suspended" if power == "stopped" and data.get("stateful") else power
+
+
 def current_from(name: str, data: Mapping[str, Any] | None, etag: str, server: Server) -> Current:
     """A Current from the ``metadata`` of ``GET /1.0/instances/NAME``, or an absent one."""
     if data is None:
         return Current(name=name, server=server)
-    power = POWER.get(data["status"], "error")
-    if power == "stopped" and data.get("stateful"):
-        power = "suspended"
     return Current(
         name=name,
-        power=power,
+        power=power_of(data),
         type=data["type"],
         description=data.get("description", ""),
         config=data["config"],

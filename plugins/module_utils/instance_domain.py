@@ -15,9 +15,9 @@ from .instance_read import read
 from .steps import Api
 from .wait_for import check_conditions, confirm
 
-INSTANCE: Domain[Desired, Current] = Domain(
+INSTANCE: Domain[Api, Desired, Current] = Domain(
     kind="instance",
-    path=lambda desired: desired.path,
+    settle=lambda on, desired: on.settle(desired.path),
     read=read,
     plan=plan,
     view=view,

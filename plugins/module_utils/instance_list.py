@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import MissingLibrary, Refused
-from .instance import POWER, owned, shown
+from .instance import HOME, owned, power_of, shown
 from .steps import Api
 
 try:
@@ -61,13 +61,13 @@ def fetch(on: Api, params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def described(data: Mapping[str, Any], with_addresses: bool) -> dict[str, Any]:
     """One instance, from the API's record of it."""
-    power = POWER.get(data["status"], "error")
     result = {
         "name": data["name"],
         "project": data.get("project", "default"),
-        "state": "suspended" if power == "stopped" and data.get("stateful") else power,
+        "state": power_of(data),
         "status": data["status"],
         "image": data["config"].get("volatile.base_image", ""),
+        "home": data["config"].get(HOME),
         "hwaddr": hardware_addresses(data),
         "config": {key: shown(key, value) for key, value in owned(data["config"]).items()},
         "expanded_config": {key: shown(key, value) for key, value in owned(data["expanded_config"] or {}).items()},

@@ -93,15 +93,20 @@ def instance_spec() -> dict[str, dict[str, Any]]:
     }
 
 
+def check_name(option: str, name: str) -> None:
+    """Refuses what no instance can be called."""
+    if not NAME.match(name):
+        raise Refused(
+            f"{option}: found {name!r}, allowed are 1 to 63 letters, digits and hyphens, starting with a letter "
+            "and not ending in a hyphen",
+            option=option,
+        )
+
+
 def desired_from(params: Mapping[str, Any]) -> Desired:
     """A Desired from a task's validated parameters. Refuses what is wrong in itself, whatever the server says."""
     name = params["name"]
-    if not NAME.match(name):
-        raise Refused(
-            f"name: found {name!r}, allowed are 1 to 63 letters, digits and hyphens, starting with a letter "
-            "and not ending in a hyphen",
-            option="name",
-        )
+    check_name("name", name)
     config = canonical_map("config", params.get("config"))
     for key, value in _cloud_init(params.get("cloud_init")).items():
         if key in config and config[key] != value:

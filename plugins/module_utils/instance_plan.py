@@ -13,9 +13,9 @@ from .errors import Refused
 from .instance import CREATING, LASTING, PENDING, RESTART, Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
 from .instance_steps import Change, Create, Delete, Power, Reconfigure, Update, changes_between
-from .steps import Step
+from .steps import Api, Step
 
-Steps = list[Step[Current]]
+Steps = list[Step[Current, Api]]
 
 # What leads from a power state to a declared one. A word that is no action is a refusal.
 UNSAVED = "only a running or frozen instance has a state to save; found"
@@ -115,6 +115,11 @@ def _create(desired: Desired, current: Current) -> Steps:
     if desired.source is None:
         raise Refused(
             f"{where}: there is no such instance, and the task names no source to create it from", option="source"
+        )
+    if current.server.cordoned:
+        raise Refused(
+            f"{where}: the host is cordoned and takes no new instances: {current.server.cordoned}",
+            reason=current.server.cordoned,
         )
     base = blank(desired, current)
     _check_source(desired, base)
@@ -316,8 +321,7 @@ def _power(desired: Desired, current: Current, action: str, kill: str = "") -> P
 
 
 def _check_suspend(current: Current) -> None:
-    needs = current.type == "virtual-machine" or current.server.product == "incus"
-    if needs and current.expanded_config.get("migration.stateful", "false") not in ("true", "1", "yes", "on"):
+    if current.needs_stateful:
         raise Refused(
             f"{current.name} on {current.server.name}: state: suspended needs config migration.stateful: true, "
             "set while it is stopped. "

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .config_keys import Key, from_metadata, known
+from .cordon import cordon_of
 from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely, owned
 from .instance_edit import edited
 from .steps import Reader
@@ -16,20 +17,24 @@ DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}
 
 def read(on: Reader, desired: Desired) -> Current:
     """The instance as it is, or an absent one."""
-    found = on.find_tagged(desired.path)
-    data, etag = found or (None, "")
     server = Server(
         name=on.name,
         product=on.product,
         types=frozenset(DRIVERS.get(driver, driver) for driver in on.environment["driver"].split(" | ")),
         keys=described_keys(on, desired),
     )
-    current = current_from(desired.name, data, etag, server)
+    current = read_current(on, desired.name, server)
     if desired.state == "absent":
         return current
     if not current.exists or current.unfinished:
         return _with_creation_facts(on, desired, current)
     return _with_edit_facts(on, desired, current)
+
+
+def read_current(on: Reader, name: str, server: Server) -> Current:
+    """An instance as it is, or an absent one; no more than one GET."""
+    data, etag = on.find_tagged(f"instances/{name}") or (None, "")
+    return current_from(name, data, etag, server)
 
 
 def described_keys(on: Reader, desired: Desired) -> dict[str, Key]:
@@ -42,10 +47,12 @@ def described_keys(on: Reader, desired: Desired) -> dict[str, Key]:
 def _with_creation_facts(on: Reader, desired: Desired, current: Current) -> Current:
     origin = read_origin(on, desired)
     names = desired.profiles if desired.profiles is not None else origin.profiles
+    members = _members(on)
     server = replace(
-        _with_places(on, current.server),
-        profiles=_profiles(on, ("default",) if names is None else names),
-        members=_members(on),
+        with_places(on, current.server),
+        profiles=read_profiles(on, ("default",) if names is None else names),
+        members=members,
+        cordoned=cordon_of(on, desired.target if desired.target and desired.target in members else ""),
     )
     return replace(current, server=server, origin=origin)
 
@@ -53,9 +60,9 @@ def _with_creation_facts(on: Reader, desired: Desired, current: Current) -> Curr
 def _with_edit_facts(on: Reader, desired: Desired, current: Current) -> Current:
     server = current.server
     if desired.profiles not in (None, current.profiles):
-        server = replace(server, profiles=_profiles(on, desired.profiles or ()))
+        server = replace(server, profiles=read_profiles(on, desired.profiles or ()))
     elif any(options is None for options in desired.devices.values()):
-        server = replace(server, profiles=_profiles(on, current.profiles))
+        server = replace(server, profiles=read_profiles(on, current.profiles))
     if desired.target:
         server = replace(server, members=_members(on))
     current = replace(current, server=server)
@@ -63,20 +70,26 @@ def _with_edit_facts(on: Reader, desired: Desired, current: Current) -> Current:
         current = replace(current, origin=read_origin(on, desired))
     after = edited(desired, current)
     if after.devices != current.devices or after.profiles != current.profiles:
-        current = replace(current, server=_with_places(on, server))
+        current = replace(current, server=with_places(on, server))
     return current
 
 
-def _with_places(on: Reader, server: Server) -> Server:
+def with_places(on: Reader, server: Server) -> Server:
+    """A server with its pools and managed networks."""
     pools = {
         pool["name"]: (pool["driver"], pool["driver"] != "dir" or pool["config"].get("user.lxdops.quotas") == "true")
         for pool in on.get("storage-pools", recursion=1)
     }
-    networks = frozenset(network["name"] for network in on.get("networks", recursion=1) if network["managed"])
+    networks = {
+        network["name"]: (network["type"], network["config"].get("dns.mode") != "none")
+        for network in on.get("networks", recursion=1)
+        if network["managed"]
+    }
     return replace(server, pools=pools, networks=networks)
 
 
-def _profiles(on: Reader, names: tuple[str, ...]) -> dict[str, Profile]:
+def read_profiles(on: Reader, names: tuple[str, ...]) -> dict[str, Profile]:
+    """The profiles of these names that there are."""
     found = {name: on.find(f"profiles/{name}") for name in names}
     return {name: Profile(data["config"], data["devices"]) for name, data in found.items() if data is not None}
 
@@ -128,4 +141,5 @@ def _origin_of_image(on: Reader, source: Source) -> Origin:
         profiles=None if profiles is None else tuple(profiles),
         type=image["type"],
         fingerprint=image["fingerprint"],
+        architecture=image["architecture"],
     )

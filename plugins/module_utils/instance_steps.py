@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,7 +58,7 @@ class Create:
             config = with_servers_keys(self.result.config, data["config"])
             declared = {"config": config, "devices": self.body()["devices"]}
             try:
-                on.put(f"instances/{self.result.name}", {**_writable(data), **declared}, etag)
+                on.put(f"instances/{self.result.name}", {**writable(data), **declared}, etag)
                 return
             except Conflict:
                 if attempt == 3:
@@ -177,12 +178,11 @@ class Power:
         if self.kill == "now":
             self._put(on, {"action": self.action, "force": True})
             return
-        # LXD 5.0 takes a restart's timeout for nanoseconds (lxd/instance_state.go doInstanceStatePut): bound it from
-        # here.
-        timeout = -1 if self.action == "restart" else self.timeout
         try:
-            self._put(on, {"action": self.action, "force": False, "timeout": timeout}, self.timeout + MARGIN)
+            self._ask(on)
         except (OperationFailed, TimedOut) as error:
+            if self._ended(on):
+                return
             if self.kill == "late":
                 self._put(on, {"action": self.action, "force": True})
                 return
@@ -192,6 +192,33 @@ class Power:
                 f"force: true kills it. The server says: {error.message}",
                 **error.details,
             ) from None
+
+    def _ask(self, on: Api) -> None:
+        """Ask the guest to stop: once more where the server gives up at once, as when its init comes or goes (liblxc
+        do_lxcapi_shutdown)."""
+        end = time.monotonic() + self.timeout
+        try:
+            self._request(on, self.timeout)
+        except OperationFailed:
+            left = int(end - time.monotonic())
+            if left < 1 or self._ended(on):
+                raise
+            self._request(on, left)
+
+    def _request(self, on: Api, timeout: int) -> None:
+        # LXD 5.0 takes a restart's timeout for nanoseconds (lxd/instance_state.go doInstanceStatePut): bound it from
+        # here.
+        told = -1 if self.action == "restart" else timeout
+        self._put(on, {"action": self.action, "force": False, "timeout": told}, timeout + MARGIN)
+
+    def _ended(self, on: Api) -> bool:
+        """Whether it has stopped after all; an ephemeral one is gone then."""
+        if self.action != "stop":
+            return False
+        try:
+            return bool(on.get(f"instances/{self.name}/state")["status"] == "Stopped")
+        except NotFound:
+            return True
 
     def _suspend(self, on: Api) -> None:
         try:
@@ -258,9 +285,26 @@ class Delete:
             return
 
 
-def _writable(data: Mapping[str, Any]) -> dict[str, Any]:
+def powers(name: str, actions: Iterable[str], timeout: int = 30, force: bool = False) -> tuple[Power, ...]:
+    """Changes of the power state, one after another. ``force``: the guest is not asked, but killed."""
+    return tuple(Power(name, action, timeout, "now" if force else "never") for action in actions)
+
+
+def writable(data: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an instance that a PUT replaces."""
     return {key: data[key] for key in ("architecture", "config", "description", "devices", "ephemeral", "profiles")}
+
+
+def rewrite(on: Api, name: str, config: Callable[[dict[str, str]], dict[str, str]], **changed: Any) -> None:
+    """Change an instance, guarded by its ETag. ``config``: what its config becomes; ``changed``: other keys of it.
+
+    Not by PATCH, with which LXD 5.0 also empties the description.
+    """
+    found = on.find_tagged(f"instances/{name}")
+    if found is None:
+        raise NotFound(f"{name} is no longer on {on.name}")
+    data, etag = found
+    on.put(f"instances/{name}", {**writable(data), "config": config(data["config"]), **changed}, etag)
 
 
 def changes_between(before: Current, after: Current, impact: Mapping[str, str]) -> tuple[Change, ...]:

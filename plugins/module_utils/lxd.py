@@ -181,9 +181,12 @@ class Server:
     def __init__(self, client: pylxd.Client, endpoint: str, options: Connection) -> None:
         self._api = client.api
         self._options = replace(options, endpoint=endpoint)
+        self.endpoint = endpoint
         self.project = options.project or "default"
         self.wait_timeout = options.wait_timeout
         self.environment: Mapping[str, Any] = client.host_info["environment"]
+        self.config: Mapping[str, str] = client.host_info.get("config") or {}
+        """The server's own config, as it was when the connection was made."""
         self.extensions = frozenset(client.host_info["api_extensions"])
         self.product = self.environment.get("server", "lxd")
         self.name = f"{self.environment.get('server_name') or endpoint} ({endpoint})"
@@ -246,6 +249,10 @@ class Server:
         """POST, and wait for its operation."""
         return self._write("post", path, None, json=body, params=query)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """PATCH, which merges configuration; an empty value removes a key."""
+        return self._write("patch", path, None, json=body)
+
     def put(self, path: str, body: Mapping[str, Any], etag: str = "", timeout: float | None = None) -> Any:
         """PUT guarded by an ETag, and wait for its operation. Raises Conflict when the object changed since."""
         headers = {"If-Match": etag} if etag else {}
@@ -254,6 +261,28 @@ class Server:
     def delete(self, path: str) -> Any:
         """DELETE, and wait for its operation."""
         return self._write("delete", path, None)
+
+    def begin(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """POST, without a wait: the record of its operation. Secrets may be in its ``metadata``."""
+        record: Mapping[str, Any] = self._call("post", path, json=body).json()["metadata"]
+        return record
+
+    def wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
+        """Wait for an operation that was begun."""
+        return self._wait(operation, timeout)
+
+    def cancel(self, operation: Mapping[str, Any]) -> None:
+        """Cancel an operation, where it is still there and can be."""
+        try:
+            self._call("delete", f"operations/{operation['id']}")
+        except (NotFound, OperationFailed):
+            return
+
+    def urls(self) -> tuple[str, ...]:
+        """Where other servers may reach this one: the endpoint, or the addresses it listens on."""
+        if self.endpoint.startswith("https://"):
+            return (self.endpoint.rstrip("/"),)
+        return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
 
     def settle(self, path: str) -> bool:
         """Wait until no operation runs on an object; whether there was one. A killed run leaves its last one
@@ -325,7 +354,8 @@ class Server:
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         with self._in_words(method, path):
-            return getattr(self._api[quote(path)], method)(**request)
+            node = self._api[quote(path)] if path else self._api
+            return getattr(node, method)(**request)
 
     @contextmanager
     def _in_words(self, method: str, path: str) -> Iterator[None]:

@@ -8,17 +8,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 Current = TypeVar("Current")
+On_contra = TypeVar("On_contra", contravariant=True)
 
 
 class Reader(Protocol):
     """What reading needs of a server.
 
-    Paths are relative to ``/1.0``. Every call is bound to the project and has a timeout. Raises ``LxdError``.
+    Paths are relative to ``/1.0``, which is the empty one. Every call is bound to the project and has a timeout. Raises
+    ``LxdError``.
     """
 
     name: str
     product: str
     environment: Mapping[str, Any]
+    config: Mapping[str, str]
 
     def has(self, extension: str) -> bool: ...
     def get(self, path: str, /, **query: Any) -> Any: ...
@@ -29,17 +32,26 @@ class Reader(Protocol):
 class Api(Reader, Protocol):
     """What steps need besides; ``lxd.Server`` is the real one."""
 
+    endpoint: str
+    extensions: frozenset[str]
+
     def text(self, path: str, /, **query: Any) -> str: ...
     def post(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Any: ...
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any: ...
     def put(self, path: str, body: Mapping[str, Any], etag: str = "", timeout: float | None = None) -> Any: ...
     def delete(self, path: str) -> Any: ...
+    def begin(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]: ...
+    def wait(self, operation: Mapping[str, Any], timeout: float) -> Any: ...
+    def cancel(self, operation: Mapping[str, Any]) -> None: ...
+    def urls(self) -> tuple[str, ...]: ...
     def settle(self, path: str) -> bool: ...
     def twin(self) -> Api: ...
     def close(self) -> None: ...
 
 
-class Step(Protocol[Current]):
-    """One change. Frozen, compared by value, and dependent on nothing but its own fields."""
+class Step(Protocol[Current, On_contra]):
+    """One change. Frozen, compared by value, and dependent on nothing but its own fields. Runs on a server, or on the
+    servers that it concerns."""
 
     @property
     def text(self) -> str:
@@ -48,11 +60,11 @@ class Step(Protocol[Current]):
     def effect(self, current: Current) -> Current:
         """What ``current`` becomes when the step is done. Pure."""
 
-    def run(self, on: Api) -> None:
+    def run(self, on: On_contra) -> None:
         """Do it, and wait until it is done. Raises ``LxdError``."""
 
 
-def predict(current: Current, steps: Iterable[Step[Current]]) -> Current:
+def predict(current: Current, steps: Iterable[Step[Current, Any]]) -> Current:
     """What ``current`` becomes when all steps are done."""
     for step in steps:
         current = step.effect(current)

@@ -158,6 +158,12 @@ instances:
       type: str
       returned: always
       sample: aa58e3a4750d
+    home:
+      description: Name of the server that it was moved away from, to be brought back to (see
+        O(lxdops.compute.lxd_migration#module:remember_home)); V(null) if it is not away.
+      type: str
+      returned: always
+      sample: lxd1
     hwaddr:
       description: The MAC address of each network device, declared or given by the server.
       type: dict

@@ -53,7 +53,8 @@ def run(
         if checked.error_messages:
             result = {"failed": True, "msg": _complaint(checked, task.action)}
         else:
-            result = outcome(work or module.work, params, os.environ, bool(task.check_mode), _kept)
+            connecting = getattr(module, "connecting", _kept)
+            result = outcome(work or module.work, params, os.environ, bool(task.check_mode), connecting)
     # Through JSON as a module's: the same types, and nothing of ours that a callback or a variable would hold on to.
     public = remove_values({**result, "invocation": {"module_args": params}}, checked._no_log_values)
     plain: dict[str, Any] = json.loads(json.dumps(public))

@@ -50,16 +50,29 @@ def lxd_hosts() -> Iterator[list[LabHost]]:
         yield hosts
 
 
+@pytest.fixture(scope="module")
+def three_hosts() -> Iterator[list[LabHost]]:
+    """Standalone hosts, one of which can die."""
+    with lab("tri", "--hosts", "3") as hosts:
+        yield hosts
+
+
 @pytest.fixture(scope="session")
 def incus_hosts() -> Iterator[list[LabHost]]:
     with lab("inc", "--hosts", "1", "--product", "incus") as hosts:
         yield hosts
 
 
-@pytest.fixture(scope="module")
-def criu_host() -> Iterator[LabHost]:
-    with lab("cri", "--hosts", "1", "--criu") as hosts:
-        yield hosts[0]
+@pytest.fixture(scope="session")
+def criu_hosts() -> Iterator[list[LabHost]]:
+    """Hosts that can save the memory of a container."""
+    with lab("cri", "--hosts", "2", "--criu") as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="session")
+def criu_host(criu_hosts: list[LabHost]) -> LabHost:
+    return criu_hosts[0]
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,7 @@ def run(number: int, when: str, parameters: Mapping[str, Any], name: str) -> Non
     if checked.error_messages:
         raise SystemExit("; ".join(checked.error_messages))
     params = checked.validated_parameters
-    server = connect(connection_from(params), os.environ)
+    server = getattr(module, "connecting", connect)(connection_from(params), os.environ, False)
     die_at(number, when)
     module.work(server, params, False)
 

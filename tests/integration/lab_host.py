@@ -4,15 +4,18 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import api
+from lab import api, fleet, state
+from lab.host import Host, holder
 
 LAB = Path(__file__).parents[1] / "lab"
 PREFIX = os.environ.get("LAB_NAME") or "it"
@@ -30,7 +33,7 @@ def lab(*words: str) -> str:
 
 def run(words: Sequence[str], environment: Mapping[str, str] | None = None, text: str = "") -> str:
     """The standard output of a command, with what it said on failure in the error."""
-    done = subprocess.run(words, env=environment, input=text, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(words, env=environment, input=text, capture_output=True, text=True, check=False, timeout=900)
     if done.returncode:
         raise CommandFailed(f"{' '.join(words)}: {done.stderr or done.stdout}")
     return done.stdout
@@ -73,6 +76,13 @@ class LabHost:
         return ["nsenter", f"--net=/var/lib/lxdops-lab/{self.lab}/host{self.number}.net"]
 
     @property
+    def machine(self) -> Host:
+        """The host as the lab itself knows it."""
+        made = state.load(self.lab)
+        assert made is not None
+        return fleet.hosts_of(made)[self.number - 1]
+
+    @property
     def client_environment(self) -> dict[str, str]:
         """What points the product's client at the host."""
         directory, configuration = {"lxd": ("LXD_DIR", "LXD_CONF"), "incus": ("INCUS_DIR", "INCUS_CONF")}[self.product]
@@ -86,12 +96,12 @@ class LabHost:
 
     def query(self, path: str) -> Any:
         """What `lxc query` shows."""
-        return json.loads(self.client("query", f"/1.0/{path}"))
+        return json.loads(self.client("query", f"/1.0/{path}".rstrip("/")))
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The `metadata` of the socket's answer, once its operation has ended. For what is before and beside a test."""
         socket = Path(self.facts["lab_socket"])
-        answer = api.call(socket, method, f"/1.0/{path}", body, timeout=120)
+        answer = api.call(socket, method, f"/1.0/{path}".rstrip("/"), body, timeout=120)
         if isinstance(answer, dict) and answer.get("class") == "task":
             answer = api.call(socket, "GET", f"/1.0/operations/{answer['id']}/wait", timeout=120)
             if answer["status_code"] != 200:
@@ -134,8 +144,18 @@ class LabHost:
     def _start(self, name: str, power: str) -> None:
         if power != "stopped":
             self.power(name, "start")
+            wait_until(lambda: self._listens(name), f"{name} on {self.facts['lab_endpoint']}: its init takes signals")
         if power == "frozen":
             self.power(name, "freeze")
+
+    def _listens(self, name: str) -> bool:
+        """Whether a guest's init has got so far that it does not miss a request to stop: to number 1 of a process
+        namespace the kernel gives only the signals that it has a handler for."""
+        pid = self.call("GET", f"instances/{name}/state")["pid"]
+        if pid <= 0:
+            return True  # it has ended already
+        caught = Path(f"/proc/{holder(self.machine)}/root/proc/{pid}/status").read_text().split("SigCgt:")[1].split()[0]
+        return bool(int(caught, 16) & 1 << (signal.SIGPWR - 1))
 
     def given(self, name: str, *, power: str = "stopped", **body: Any) -> None:
         """What `make` makes, of one that is left from before, where only settings and power differ: that saves time."""
@@ -179,9 +199,33 @@ class LabHost:
         """What a script in a running instance prints, on either output."""
         return self.client("exec", name, "--", "sh", "-c", f"{{ {script}; }} 2>&1; true")
 
+    @contextmanager
+    def listener(self, port: int) -> Iterator[None]:
+        """Something on the host itself that has a port of its loopback address."""
+        script = (
+            f"import socket, sys; s = socket.create_server(('127.0.0.1', {port})); print(flush=True); sys.stdin.read()"
+        )
+        words = [*self.inside, sys.executable, "-c", script]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline(), "it did not get the port"
+            yield  # It ends when its input does.
+
     def write(self, name: str, path: str, text: str) -> None:
         """Write a file of an instance, running or not, and the directories on its way."""
         self.client("file", "push", "--create-dirs", "-", f"{name}{path}", text=text)
+
+
+def where_each_is(hosts: Sequence[LabHost], names: Iterable[str]) -> dict[str, LabHost]:
+    """The host of each instance. Fails unless each is on exactly one of the hosts, and no other is on any."""
+    found = sorted(name for host in hosts for name in host.instances())
+    assert found == sorted(names)
+    return {name: host for host in hosts for name in host.instances()}
+
+
+def connections(hosts: Sequence[LabHost]) -> dict[str, dict[str, str]]:
+    """Hosts as the option `targets` takes them, over https from a controller that is none of them."""
+    return {f"other{number}": dict(host.https) for number, host in enumerate(hosts)}
 
 
 def load(name: str) -> list[LabHost]:

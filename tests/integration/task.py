@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.inventory.manager import InventoryManager
@@ -58,6 +59,33 @@ def task(
         warnings.filterwarnings("ignore", "AnsibleCollectionFinder has already been configured")
         result: dict[str, Any] = getattr(runner, module)(**params).contacted["localhost"]
     return result
+
+
+Plays = Sequence[Mapping[str, Any]]
+
+
+def play(
+    playbook: str | Plays,
+    path: Path,
+    variables: Mapping[str, Any],
+    *words: str,
+    inventory: str = INVENTORY,
+) -> subprocess.CompletedProcess[str]:
+    """A run of one of the collection's playbooks, or of plays, as people run them; `stdout` has all output.
+
+    ``path``: where the variables and plays are written.
+    """
+    (path / "vars.json").write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
+    if isinstance(playbook, str):
+        what = f"lxdops.compute.{playbook}"
+    else:
+        what = str(path / "plays.json")
+        Path(what).write_text(json.dumps([{"connection": "local", "gather_facts": False, **one} for one in playbook]))
+    command = [sys.executable, "-m", "ansible.cli.playbook", "--inventory", inventory, what]
+    command += ["--extra-vars", f"@{path}/vars.json", *words]
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=900
+    )
 
 
 def command(

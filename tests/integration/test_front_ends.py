@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from integration.case import Lane
-from integration.lab_host import CommandFailed, LabHost, run
-from integration.task import MODULE, task
+from integration.lab_host import CommandFailed, LabHost
+from integration.task import MODULE, play, task
 
 NAME = "front"
 TINY = {"alias": "tiny"}
@@ -36,7 +35,7 @@ def _cleaned(lxd: LabHost) -> Iterator[None]:
             marks=pytest.mark.thorough,
         ),
         pytest.param({"state": "absent", "stop_timeout": "5"}, False, id="nothing to do, a number as text"),
-        pytest.param({"source": {"alias": "nope"}}, False, id="refused"),
+        pytest.param({"source": {"alias": "nope"}}, False, id="refused", marks=pytest.mark.thorough),
         pytest.param({"nama": "x"}, False, id="unknown option"),
         pytest.param({"stop_timeout": "soon"}, False, id="not a number", marks=pytest.mark.thorough),
         pytest.param({"endpoint": "/nowhere/unix.socket"}, False, id="no such socket", marks=pytest.mark.thorough),
@@ -54,32 +53,26 @@ def test_both_give_the_same_result(lxd: LabHost, params: dict[str, Any], check: 
 
 
 @pytest.fixture
-def play(lxd: LabHost, tmp_path: Path) -> Callable[..., str]:
+def run_play(lxd: LabHost, tmp_path: Path) -> Callable[..., str]:
     """Run a play against the host; what it printed, or CommandFailed with it."""
 
-    def run_play(*tasks: dict[str, Any], python: str = NO_PYTHON, **keywords: Any) -> str:
-        playbook = {
-            "hosts": "all",
-            "connection": "local",
-            "gather_facts": False,
-            "vars": {"ansible_python_interpreter": python},
-            "module_defaults": {"group/lxdops.compute.lxd": lxd.unix},
-            "tasks": list(tasks),
-        } | keywords
-        path = tmp_path / "play.yml"
-        path.write_text(yaml.safe_dump([playbook]))
-        return run([sys.executable, "-m", "ansible.cli.playbook", "--inventory", "one,two,", str(path)])
+    def run(*tasks: dict[str, Any], python: str = NO_PYTHON, **keywords: Any) -> str:
+        one = {"hosts": "all", "module_defaults": {"group/lxdops.compute.lxd": dict(lxd.unix)}, "tasks": tasks}
+        done = play([one | keywords], tmp_path, {"ansible_python_interpreter": python}, inventory="one,two,")
+        if done.returncode:
+            raise CommandFailed(done.stdout)
+        return done.stdout
 
-    return run_play
+    return run
 
 
 ABSENT = {MODULE: {"name": NAME, "state": "absent"}}
 
 
-@pytest.mark.parametrize("strategy", ["linear", "free"])
-def test_without_a_python_on_the_host(play: Callable[..., str], strategy: str) -> None:
+@pytest.mark.parametrize("strategy", ["linear", pytest.param("free", marks=pytest.mark.thorough)])
+def test_without_a_python_on_the_host(run_play: Callable[..., str], strategy: str) -> None:
     """Plain, in a loop, delegated, with an own default, and with several hosts at once."""
-    output = play(
+    output = run_play(
         ABSENT,
         {MODULE: {"name": f"{NAME}{{{{ item }}}}", "state": "absent"}, "loop": [0, 1, 2]},
         ABSENT | {"delegate_to": "localhost", "vars": {"ansible_connection": "local"}},
@@ -89,43 +82,46 @@ def test_without_a_python_on_the_host(play: Callable[..., str], strategy: str) -
     assert output.count("ok=4 ") == 2
 
 
-def test_the_tasks_environment_counts(play: Callable[..., str], lxd: LabHost) -> None:
+@pytest.mark.thorough
+def test_the_tasks_environment_counts(run_play: Callable[..., str], lxd: LabHost) -> None:
     environment = {"LXD_ENDPOINT": lxd.unix["endpoint"]}
-    assert "failed=0" in play(ABSENT | {"environment": environment}, module_defaults={})
+    assert "failed=0" in run_play(ABSENT | {"environment": environment}, module_defaults={})
     with pytest.raises(CommandFailed, match=r"/nowhere: there is no such socket"):
-        play(ABSENT | {"environment": {"LXD_ENDPOINT": "/nowhere"}}, module_defaults={})
+        run_play(ABSENT | {"environment": {"LXD_ENDPOINT": "/nowhere"}}, module_defaults={})
 
 
 @pytest.mark.parametrize(
     "keywords",
     [
-        pytest.param({"become": True, "become_method": "ansible.builtin.su"}, id="become"),
-        pytest.param({"async": 60, "poll": 1}, id="async"),
+        pytest.param({"become": True, "become_method": "ansible.builtin.su"}, id="become", marks=pytest.mark.thorough),
+        pytest.param({"async": 60, "poll": 1}, id="async", marks=pytest.mark.thorough),
         pytest.param({MODULE: ABSENT[MODULE] | {"execution": "host"}}, id="asked for"),
         pytest.param(
             {"connection": "lxdops.compute.lxd", "vars": {"ansible_lxd_endpoint": "/nowhere"}}, id="elsewhere"
         ),
     ],
 )
-def test_what_only_a_module_can_do_is_done_by_it(play: Callable[..., str], keywords: dict[str, Any]) -> None:
+def test_what_only_a_module_can_do_is_done_by_it(run_play: Callable[..., str], keywords: dict[str, Any]) -> None:
     with pytest.raises(CommandFailed, match=f"{NO_PYTHON}|no such socket"):
-        play(ABSENT | keywords)
+        run_play(ABSENT | keywords)
 
 
 @pytest.mark.thorough
-def test_async_ends_as_declared(play: Callable[..., str], lxd: LabHost) -> None:
+def test_async_ends_as_declared(run_play: Callable[..., str], lxd: LabHost) -> None:
     created = {MODULE: {"name": NAME, "source": TINY, "state": "present"}, "async": 120, "poll": 1, "run_once": True}
-    assert "changed=1" in play(created, python=sys.executable)
+    assert "changed=1" in run_play(created, python=sys.executable)
     assert lxd.query(f"instances/{NAME}")["status"] == "Stopped"
 
 
-def test_the_controllers_process_by_force_whatever_the_connection(play: Callable[..., str]) -> None:
+@pytest.mark.thorough
+def test_the_controllers_process_by_force_whatever_the_connection(run_play: Callable[..., str]) -> None:
     forced = {MODULE: ABSENT[MODULE] | {"execution": "controller"}, "become": True, "connection": "ssh"}
-    assert "failed=0" in play(forced)
+    assert "failed=0" in run_play(forced)
     with pytest.raises(CommandFailed, match="which only a module can do"):
-        play(forced | {"async": 60, "poll": 1})
+        run_play(forced | {"async": 60, "poll": 1})
 
 
+@pytest.mark.thorough
 def test_a_lane_may_choose(lxd: LabHost) -> None:
     with pytest.raises(AssertionError, match="value of execution must be one of: auto, controller, host, got: here"):
         Lane(lxd, lxd.unix | {"execution": "here"}).done(name=NAME, state="absent")

@@ -67,6 +67,7 @@ def test_a_creation_killed_at_each_write_is_ended_by_the_next_run(deadly: tuple[
     assert number == 4, "create, the end of the marker, start"
 
 
+@pytest.mark.thorough
 def test_a_change_with_a_restart_killed_at_each_write_is_ended_by_the_next_run(deadly: tuple[Lane, str]) -> None:
     unix, when = deadly
     params = {"state": "present", "apply": "restart", **NESTING, "config": {**NESTING["config"], "user.b": 2}}
@@ -82,6 +83,7 @@ def test_a_change_with_a_restart_killed_at_each_write_is_ended_by_the_next_run(d
     assert number == 4, "update, stop, start"
 
 
+@pytest.mark.thorough
 def test_a_deletion_killed_at_each_write_is_ended_by_the_next_run(deadly: tuple[Lane, str]) -> None:
     unix, when = deadly
     params = {"state": "absent"}

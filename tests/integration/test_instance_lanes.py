@@ -17,7 +17,14 @@ ROOT = {"type": "disk", "path": "/", "pool": "fast"}
 NETWORK = {"type": "nic", "network": "lab0", "name": "eth0"}
 
 
-@pytest.fixture(scope="module", params=["lxd-unix", "lxd-https", "incus-unix", "incus-https"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "lxd-unix",
+        "incus-https",
+        *(pytest.param(lane, marks=pytest.mark.thorough) for lane in ("lxd-https", "incus-unix")),
+    ],
+)
 def lane(request: pytest.FixtureRequest) -> Lane:
     """Every product by every way."""
     return lane_of(request)
@@ -158,6 +165,7 @@ def test_a_running_one_changed_live_and_by_a_restart(lane: Lane) -> None:
     assert lane.host.read(NAME, "/proc/sys/net/ipv4/ip_forward") == "1\n"
 
 
+@pytest.mark.thorough
 def test_created_from_a_fingerprint_and_copied_from_a_snapshot(lane: Lane) -> None:
     fingerprint = lane.host.query("images/aliases/tiny2")["target"]
     made = {"config": {"volatile.base_image": fingerprint, "image.release": "2"}, "status": "Stopped"}
@@ -170,6 +178,7 @@ def test_created_from_a_fingerprint_and_copied_from_a_snapshot(lane: Lane) -> No
         lane.host.remove("copy")
 
 
+@pytest.mark.thorough
 def test_created_of_nothing_with_a_root(lane: Lane) -> None:
     params = {"source": {"type": "none"}, "profiles": [], "root": {"pool": "default"}, "state": "present"}
     root = {"type": "disk", "path": "/", "pool": "default"}

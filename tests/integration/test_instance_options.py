@@ -343,7 +343,13 @@ def origin(lane: Lane) -> Iterator[LabHost]:
     ("source", "note", "snapshots"),
     [
         pytest.param({"instance": "origin"}, "now\n", ["s0"], id="instance"),
-        pytest.param({"instance": "origin", "instance_only": True}, "now\n", [], id="instance without snapshots"),
+        pytest.param(
+            {"instance": "origin", "instance_only": True},
+            "now\n",
+            [],
+            id="instance without snapshots",
+            marks=pytest.mark.thorough,
+        ),
         pytest.param({"instance": "origin", "snapshot": "s0"}, "then\n", [], id="snapshot"),
     ],
 )

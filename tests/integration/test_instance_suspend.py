@@ -39,12 +39,14 @@ def test_suspended_and_started_again_it_goes_on_where_it_was(counting: Lane) -> 
     wait_until(lambda: count(counting) > seen, "the counter goes on")
 
 
+@pytest.mark.thorough
 def test_a_frozen_one_is_suspended_and_resumed_to_frozen(counting: Lane) -> None:
     counting.host.power(NAME, "freeze")
     prove(counting, NAME, {"state": "suspended"}, {"status": "Stopped", "stateful": True})
     prove(counting, NAME, {"state": "frozen"}, {"status": "Frozen"})
 
 
+@pytest.mark.thorough
 def test_restarted_drops_the_saved_memory(counting: Lane) -> None:
     counting.done(name=NAME, state="suspended")
     counting.done(name=NAME, state="restarted")

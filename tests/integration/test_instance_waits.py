@@ -28,7 +28,7 @@ def addresses(host: LabHost) -> list[str]:
     return [entry["address"] for entry in network["eth0"]["addresses"] if entry["scope"] == "global"]
 
 
-@pytest.mark.parametrize("condition", ["ipv4", "ipv4@eth0"])
+@pytest.mark.parametrize("condition", [pytest.param("ipv4", marks=pytest.mark.thorough), "ipv4@eth0"])
 def test_an_address(lane: Lane, condition: str) -> None:
     lane.done(name=NAME, source=TINY, wait_for=["running", "agent", condition])
     assert addresses(lane.host) != []
@@ -58,9 +58,9 @@ def test_a_port(lane: Lane) -> None:
 
 
 def test_a_wait_that_times_out_fails_with_the_last_console_lines(lane: Lane) -> None:
-    result = lane.task(name=NAME, source=TINY, wait_for=["ipv4", "ipv4@eth7"], wait_timeout=8)
+    result = lane.task(name=NAME, source=TINY, wait_for=["ipv4", "ipv4@eth7"], wait_timeout=25)
     assert result["error"] == "TimedOut"
-    assert "wait_for ipv4@eth7: not within wait_timeout (8 seconds): no ipv4@eth7 address" in result["msg"]
+    assert "wait_for ipv4@eth7: not within wait_timeout (25 seconds): no ipv4@eth7 address" in result["msg"]
     assert result["addresses"] == addresses(lane.host)
     assert any("tiny: ready" in line for line in result["console"])
     assert "tiny: ready" in result["msg"]

@@ -141,7 +141,7 @@ def test_what_cannot_be_is_refused_as_a_whole(lane: Lane, params: dict[str, Any]
     assert lane.host.everything() == before
 
 
-@pytest.mark.parametrize("number", [2, 7])
+@pytest.mark.parametrize("number", [pytest.param(2, marks=pytest.mark.thorough), 7])
 def test_a_run_killed_in_the_middle_is_ended_by_the_next(lane: Lane, number: int) -> None:
     params: dict[str, Any] = {"defaults": TINY, "instances": [{"name": name} for name in NAMES]}
     assert killed(number, "after", {**lane.connection, **params}, "lxd_instances")
@@ -154,6 +154,7 @@ def test_a_run_killed_in_the_middle_is_ended_by_the_next(lane: Lane, number: int
     assert (again["changed"], again["steps"]) == (False, [])
 
 
+@pytest.mark.thorough
 def test_a_daemon_that_dies_fails_its_own_instances_and_no_other_host(lxd_hosts: list[LabHost], tmp_path: Path) -> None:
     dies, stays = lxd_hosts
     create = {

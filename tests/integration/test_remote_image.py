@@ -28,7 +28,7 @@ def elsewhere(lxd_hosts: list[LabHost]) -> Iterator[LabHost]:
         here.call("DELETE", url.removeprefix("/1.0/"))
 
 
-@pytest.mark.parametrize("way", ["unix", "https"])
+@pytest.mark.parametrize("way", [pytest.param("unix", marks=pytest.mark.thorough), "https"])
 def test_image_of_another_server(lxd: LabHost, elsewhere: LabHost, way: str) -> None:
     source = {
         "alias": "elsewhere",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from . import fleet, network, state
 from .errors import LabError
-from .host import Host, client_environment, kill_daemon, start
+from .host import Host, client_environment, kill_daemon, power_off, start
 from .state import Lab
 from .status import table
 
@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
     for command, text in {
         "kill": "SIGKILL the daemon of host N; its containers live on",
+        "off": "SIGKILL all that runs on host N, its containers too, as when its power fails",
         "start": "start the daemon of host N again",
         "cut": "take host N off the network",
         "heal": "put host N back on the network",
@@ -108,6 +109,8 @@ def _change(command: str, host: Host) -> None:
     match command:
         case "kill":
             kill_daemon(host)
+        case "off":
+            power_off(host)
         case "start":
             start(host)
         case "cut":

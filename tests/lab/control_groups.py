@@ -67,7 +67,7 @@ def remove(lab: str) -> None:
     """End what still runs in the lab's groups, and remove them."""
     group = Path(host_group(lab, 1)).parent
     tops = [MOUNT / group, *MOUNT.glob(f"*/{group}")]
-    _thaw(tops)
+    thaw(tops)
     for top in tops:
         wait_until(partial(_removed, top), 20, f"removal of control group {top}")
 
@@ -87,8 +87,11 @@ def _removed(top: Path) -> bool:
     return True
 
 
-def _thaw(tops: list[Path]) -> None:
+def thaw(tops: list[Path]) -> None:
     """Let go what a frozen instance holds: the old freezer keeps even killed processes."""
     for name, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
         for file in [file for top in tops for file in top.rglob(name)]:
-            file.write_text(thawed)
+            try:
+                file.write_text(thawed)
+            except OSError:  # its instance has just ended
+                continue

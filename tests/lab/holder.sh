@@ -7,7 +7,8 @@
 # the kernel ends everything in them and drops their mounts.
 #
 # From the environment: HOST_NAME, HOST_DIR (state on the machine), GROUP (control group, relative to a hierarchy),
-# HIERARCHIES (below /sys/fs/cgroup; "." alone for the unified layout), OVERLAY (a prefix laid over /usr, or empty).
+# HIERARCHIES (below /sys/fs/cgroup; "." alone for the unified layout), OVERLAY (a prefix laid over /usr, or empty),
+# ALIASES (directories of other hosts that lead to this one's data in here).
 set -eu
 
 case $1 in
@@ -48,6 +49,12 @@ hold)
     umount --lazy --recursive "$HOST_DIR/sys"
     if [ -n "$OVERLAY" ]; then mount -t overlay -o "ro,lowerdir=$OVERLAY/usr:/usr" overlay /usr; fi
     mount -t tmpfs -o size=8g,mode=711 lab "$HOST_DIR/data"
+    # CRIU looks for a container's mounts where they were on the host that saved it; real hosts have the same paths.
+    for alias in $ALIASES; do
+        mkdir -p "$alias"
+        mount -t tmpfs -o size=4k,mode=711 alias "$alias"
+        ln -s "$HOST_DIR/data" "$alias/data"
+    done
     echo ready
     exec > /dev/null
     # The signal is ignored, so the kernel itself reaps the orphans that end up here (a trap in dash does not do it).

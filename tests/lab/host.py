@@ -3,14 +3,16 @@
 """One host: a holder process that keeps its namespaces, and the daemon that lives in them."""
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from . import api, control_groups, network
 from .errors import LabError
-from .processes import command_line, innermost_pid, kill, members, namespace, run, wait_until
+from .processes import command_line, descendants, innermost_pid, is_alive, kill, members, namespace, run, wait_until
 from .product import SYSTEM_PATH, Product
 from .state import Lab, write
 
@@ -90,6 +92,11 @@ def daemon(host: Host, held_by: int) -> int | None:
     return next((pid for pid in members("pid", inside) if words in pairwise(command_line(pid))), None)
 
 
+def _others(host: Host) -> list[Path]:
+    """The directories of the lab's other hosts."""
+    return [host.lab.directory / f"host{number}" for number in range(1, host.lab.hosts + 1) if number != host.number]
+
+
 def create(host: Host) -> None:
     """Make the host's namespaces, without a daemon in them."""
     for directory in (host.directory, host.data, host.directory / "sys"):
@@ -104,6 +111,7 @@ def create(host: Host) -> None:
         "GROUP": control_groups.host_group(host.lab.name, host.number),
         "HIERARCHIES": " ".join(control_groups.hierarchies()),
         "OVERLAY": str(host.product.prefix or ""),
+        "ALIASES": " ".join(str(other) for other in _others(host)) if host.criu else "",
     }
     namespace_file = network.namespace_file(host.lab.name, host.number)
     log = host.directory / "holder.log"
@@ -135,28 +143,47 @@ def create(host: Host) -> None:
 def start(host: Host, seconds: float = 120) -> None:
     """Start the daemon where it does not run, and return when it answers.
 
-    A daemon that ends by itself is started again, as systemd would do: on a slow machine LXD gives up on its own
-    database. Raises LabError with what it said when it ended each time, or did not answer.
+    A daemon that ends by itself, or does not answer within `seconds`, is started again, as systemd would do: on a slow
+    machine LXD gives up on its own database. Raises LabError with what it said when no start helped.
     """
     held_by = holder(host)
     if held_by is None:
         raise LabError(f"{host.name}: not there; run `up` again")
     for _ in range(STARTS):
-        if daemon(host, held_by) is None:
-            _launch(host, held_by)
-        wait_until(
-            lambda: api.is_ready(host.socket) or daemon(host, held_by) is None,
-            seconds,
-            f"{host.name}: an answer of its daemon (see {host.directory}/daemon.out)",
-        )
+        running = daemon(host, held_by) or _launch(host, held_by)
+        try:
+            wait_until(partial(_has_answer, host, running), seconds, f"{host.name}: an answer of its daemon")
+        except LabError:
+            _stacks(host, running)
+            continue
         if api.is_ready(host.socket):
             return
     said = (host.directory / "daemon.out").read_text(errors="replace").strip()[-1500:]
-    raise LabError(f"{host.name}: its daemon ended {STARTS} times:\n{said}")
+    raise LabError(
+        f"{host.name}: its daemon ended or gave no answer {STARTS} times ({host.directory}/daemon.out):\n{said}"
+    )
 
 
-def _launch(host: Host, held_by: int) -> None:
-    """The daemon, in the host's namespaces and control groups, as a child of the host's first process."""
+def _has_answer(host: Host, running: int) -> bool:
+    """Whether the daemon answers, or has ended and never will."""
+    return api.is_ready(host.socket) or not is_alive(running)
+
+
+def _stacks(host: Host, running: int) -> None:
+    """End a daemon that does not answer; Go writes where each of its threads stood to daemon.out."""
+    os.kill(running, signal.SIGABRT)
+    try:
+        wait_until(lambda: not is_alive(running), 20, "the end")
+    except LabError:
+        kill_daemon(host)
+
+
+def _launch(host: Host, held_by: int) -> int:
+    """The daemon, in the host's namespaces and control groups, as a child of the host's first process: its process.
+
+    A process has no command line for a moment while a program takes it over, so that one look is not enough to tell
+    that there is none: a second daemon beside the first would ruin the data of both.
+    """
     path = f"{host.criu}:{SYSTEM_PATH}" if host.criu else SYSTEM_PATH
     environment = {"PATH": path, "HOME": str(host.data), host.product.directory_variable: str(host.data)}
     groups = [
@@ -172,6 +199,7 @@ def _launch(host: Host, held_by: int) -> None:
     background = ["sh", "-c", 'out=$1; shift; setsid "$@" < /dev/null >> "$out" 2>&1 &', "sh", str(out)]
     words = [host.product.daemon, "--group", "root", "--logfile", str(log)]
     run(["sh", "-c", enter_groups, "sh", *groups, "--", *enter, *background, *words], env=environment)
+    return wait_until(partial(daemon, host, held_by), 30, f"{host.name}: the process of its daemon (see {out})")
 
 
 def kill_daemon(host: Host) -> None:
@@ -181,7 +209,28 @@ def kill_daemon(host: Host) -> None:
     if running is None:
         raise LabError(f"{host.name}: no daemon runs")
     kill(running)
-    wait_until(lambda: not os.path.exists(f"/proc/{running}"), 10, f"{host.name}: the end of its daemon")
+    wait_until(lambda: not is_alive(running), 10, f"{host.name}: the end of its daemon")
+
+
+def power_off(host: Host) -> None:
+    """SIGKILL all that runs on the host, its instances too, as when its power fails; its disks stay."""
+    held_by = holder(host)
+    if held_by is None:
+        raise LabError(f"{host.name}: not there; run `up` again")
+    group = control_groups.host_group(host.lab.name, host.number)
+    groups = [control_groups.MOUNT / hierarchy / group for hierarchy in control_groups.hierarchies()]
+    running = daemon(host, held_by)
+    if running is not None:
+        kill(running)  # first, or it would note that its instances have stopped
+
+    def is_off() -> bool:
+        left = [pid for pid in descendants(held_by) if command_line(pid)]
+        for pid in left:
+            kill(pid)
+        control_groups.thaw(groups)
+        return not left and daemon(host, held_by) is None
+
+    wait_until(is_off, 30, f"{host.name}: the end of all that runs on it")
 
 
 def save_certificate(host: Host) -> None:

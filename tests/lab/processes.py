@@ -50,14 +50,15 @@ def run(
     return done.stdout
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Poll `condition`, ever more seldom, until it is true. Raises LabError naming `what` after `seconds`."""
+def wait_until(condition: Callable[[], T | None], seconds: float, what: str) -> T:
+    """Poll `condition`, ever more seldom, until it is true; its value. Raises LabError with `what` after `seconds`."""
     deadline, pause = time.monotonic() + seconds, 0.01
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not so after {seconds:.0f} seconds")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
+    return found
 
 
 def in_parallel(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
@@ -94,6 +95,32 @@ def innermost_pid(pid: int) -> int | None:
     except OSError:
         return None
     return next((int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:")), None)
+
+
+def parent(pid: int) -> int | None:
+    """The process's parent; None when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent to notice does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def descendants(of: int) -> list[int]:
+    """The children of a process, theirs, and so on."""
+    parents = {pid: parent(pid) for pid in pids()}
+    found, last = [], [of]
+    while last:
+        last = [pid for pid, its in parents.items() if its in last]
+        found += last
+    return found
 
 
 def command_line(pid: int) -> list[str]:

@@ -4,7 +4,7 @@
 # Pin what the .in files of tests/requirements allow today; the header of each pin file stays.
 set -eu
 
-for pins in tests/requirements/main.txt tests/requirements/core-*.txt; do
+for pins in tests/requirements/main.txt tests/requirements/bench.txt tests/requirements/core-*.txt; do
     echo "--- $pins"
     python=$(python3 tests/stages/environment.py --interpreter "$(basename "$pins" .txt)") || { echo "not pinned: no Python for it"; continue; }
     scratch=$(mktemp -d)

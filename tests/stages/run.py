@@ -24,7 +24,15 @@ CHECKOUT = STAGES.parent.parent
 BUILD = CHECKOUT / ".build"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lxdops-compute"
 # How the names of the labs begin that a stage may make; it finds it in LAB_NAME.
-LABS = {"molecule": "mol", "cores": "core", "integration": "test", "thorough": "test", "demo": "demo"}
+LABS = {
+    "molecule": "mol",
+    "cores": "core",
+    "integration": "test",
+    "thorough": "test",
+    "demo": "demo",
+    "bench": "bench",
+    "downtime": "down",
+}
 ALL_LABS = Path("/var/lib/lxdops-lab")
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_END = 60

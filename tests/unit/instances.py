@@ -24,7 +24,7 @@ DEFAULT = Profile({}, {"root": ROOT, "eth0": NIC})
 SERVER = Server(
     name="host1",
     pools={"fast": ("btrfs", True), "plain": ("dir", False)},
-    networks=frozenset({"lab0"}),
+    networks={"lab0": ("bridge", True)},
     profiles={"default": DEFAULT, "big": Profile({"limits.memory": "8GiB", "raw.lxc": "x"}, {})},
 )
 IMAGE = Origin(type="container", fingerprint="f" * 64)

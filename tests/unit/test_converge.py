@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.converge import ATTEMPTS, Domain, converge
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Conflict, OperationFailed
-from ansible_collections.lxdops.compute.plugins.module_utils.steps import Api
 
 
 @dataclass
@@ -41,22 +40,21 @@ class Add:
     def effect(self, current: int) -> int:
         return current + 1
 
-    def run(self, on: Api) -> None:
-        counter = cast("Counter", on)
-        if counter.meddled:
-            counter.meddled -= 1
-            counter.number += 1
-        if counter.number == counter.broken_at:
+    def run(self, on: Counter) -> None:
+        if on.meddled:
+            on.meddled -= 1
+            on.number += 1
+        if on.number == on.broken_at:
             raise OperationFailed("broken")
-        if counter.number != self.to:
+        if on.number != self.to:
             raise Conflict("changed")
-        counter.number += 1
+        on.number += 1
 
 
-NUMBER: Domain[int, int] = Domain(
+NUMBER: Domain[Counter, int, int] = Domain(
     kind="number",
-    path=lambda _desired: "counter",
-    read=lambda on, _desired: cast("Counter", on).number,
+    settle=lambda on, _desired: on.settle("counter"),
+    read=lambda on, _desired: on.number,
     plan=lambda desired, current: [Add(number) for number in range(current, desired)],
     view=lambda current: {"value": current},
     report=lambda desired, current: {"missing": max(0, desired - current)},
@@ -65,7 +63,7 @@ NUMBER: Domain[int, int] = Domain(
 
 
 def run(counter: Counter, desired: int, check: bool = False) -> dict[str, Any]:
-    return converge(NUMBER, cast("Api", counter), desired, check)
+    return converge(NUMBER, counter, desired, check)
 
 
 def test_check_mode_tells_what_apply_does_and_changes_nothing() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 UTILS = Path(__file__).parents[2] / "plugins/module_utils"
-FRONT = {"front"}
+FRONT = {"front", "targets"}
 MECHANISM = {"errors", "steps", "converge", "lxd"}
 MAY_IMPORT = {
     "errors": set(),
@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "lxd": {"errors"},
     "converge": {"errors", "steps"},
     "front": {"errors", "lxd"},
+    "targets": {"errors", "front", "lxd", "migration_params"},
 }
 """The rooms with walls of their own; every other file is a domain: it never sees the transport or Ansible."""
 OUTSIDE = {"pylxd": {"lxd"}, "requests": {"lxd"}, "os_brick": {"brick"}, "ansible": {"front"}}

@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""One copy of an instance from one server to another, by their migration protocol (LXD's doc/migration.md)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from .errors import LxdError, OperationFailed, Refused, TimedOut
+from .migration import Link
+from .steps import Api
+
+BROKEN_OFF = re.compile(r"rsync failed to spawn|rsync error: error in rsync protocol data stream", re.IGNORECASE)
+"""How a server says that its rsync did not start, or was cut off."""
+
+
+def once_more(copy: Callable[[], Any]) -> None:
+    """Copy, and once more where rsync broke off: the server gives its rsync ten seconds to start (lxd/rsync/rsync.go
+    Send), which it misses on a host under load. Of a copy that failed the server leaves nothing, of a refresh what was
+    there before."""
+    try:
+        copy()
+    except OperationFailed as error:
+        if not BROKEN_OFF.search(error.message):
+            raise
+        copy()
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is copied and how. ``body``: of ``POST /1.0/instances`` on the target, without its source."""
+
+    name: str
+    body: Mapping[str, Any]
+    refresh: bool
+    running: bool
+    """Whether the source runs meanwhile: files that change under the copy are no error then."""
+    snapshots: bool
+    way: str
+    timeout: float
+
+    def run(self, on: Link) -> None:
+        """Copy. Raises OperationFailed with what each way failed of, TimedOut while the copy goes on."""
+        ways = [_WAYS[self.way]] if self.way != "auto" else list(_WAYS.values())
+        failures: list[str] = []
+        for way in ways:
+            try:
+                return once_more(partial(way, self, on))
+            except (OperationFailed, Refused) as error:
+                failures.append(error.message)
+        raise OperationFailed(f"{self.name}: not copied to {on.target.name}: " + "; ".join(dict.fromkeys(failures)))
+
+    def options(self) -> dict[str, Any]:
+        """What both ends are told alike. LXD 5.0 takes a missing ``live`` for true."""
+        return {"live": False, "instance_only": not self.snapshots, "allow_inconsistent": self.running}
+
+
+def _pull(self: Transfer, on: Link) -> None:
+    """The target fetches from the source."""
+
+    def attempt(url: str) -> None:
+        offer = on.source.begin(f"instances/{self.name}", {"migration": True, **self.options()})
+        origin = {
+            "type": "migration",
+            "mode": "pull",
+            "operation": f"{url}/1.0/operations/{offer['id']}",
+            "certificate": on.source.environment["certificate"],
+            "secrets": offer["metadata"],
+            "refresh": self.refresh,
+            **self.options(),
+        }
+        taken = on.target.begin("instances", {**self.body, "source": origin})
+        _both(on.target, taken, on.source, offer, self.timeout)
+
+    _by_any(attempt, on.source, "pull")
+
+
+def _push(self: Transfer, on: Link) -> None:
+    """The source sends to the target."""
+
+    def attempt(url: str) -> None:
+        origin = {"type": "migration", "mode": "push", "refresh": self.refresh, **self.options()}
+        offer = on.target.begin("instances", {**self.body, "source": origin})
+        goal = {
+            "operation": f"{url}/1.0/operations/{offer['id']}",
+            "certificate": on.target.environment["certificate"],
+            "secrets": offer["metadata"],
+        }
+        sent = on.source.begin(f"instances/{self.name}", {"migration": True, "target": goal, **self.options()})
+        _both(on.source, sent, on.target, offer, self.timeout)
+
+    _by_any(attempt, on.target, "push")
+
+
+_WAYS: dict[str, Callable[[Transfer, Link], None]] = {"pull": _pull, "push": _push}
+
+
+def _by_any(attempt: Callable[[str], None], reached: Api, way: str) -> None:
+    """Try the addresses of the server that the other one must reach."""
+    urls, failures = reached.urls(), []
+    if not urls:
+        raise Refused(
+            f"{reached.name} listens on no address, so the other server cannot {way}: set its core.https_address"
+        )
+    for url in urls:
+        try:
+            return attempt(url)
+        except OperationFailed as error:
+            failures.append(f"{way} by {url}: {error.message}")
+    raise OperationFailed("; ".join(failures))
+
+
+def _both(active: Api, work: Mapping[str, Any], passive: Api, offer: Mapping[str, Any], timeout: float) -> None:
+    """Wait for the end that dials, then for the one that was dialled, which ends by itself."""
+    try:
+        active.wait(work, timeout)
+    except TimedOut:
+        raise
+    except LxdError:
+        passive.cancel(offer)
+        raise
+    passive.wait(offer, timeout)

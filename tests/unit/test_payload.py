@@ -1,0 +1,31 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is sent to a host for a module stays small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bench.payload import files, packed
+
+COLLECTION = Path(__file__).parents[2]
+MOST = {
+    "lxd_drain": (32, 70),
+    "lxd_evacuation": (32, 76),
+    "lxd_host_record": (12, 26),
+    "lxd_instance": (17, 43),
+    "lxd_instances": (20, 46),
+    "lxd_interface": (19, 46),
+    "lxd_migration": (24, 55),
+    "lxd_rebuild": (24, 53),
+}
+"""Files and KiB of the modules that bring the domain of instances or of moves; of any other, see below."""
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py")))
+def test_a_module_sends_no_more_than_it_should(module: str) -> None:
+    most_files, most_kib = MOST.get(module, (12, 20))
+    sent = files(COLLECTION, module)
+    assert len(sent) <= most_files, sent
+    assert packed(sent) <= most_kib * 1024, packed(sent)

@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network of a guest and of its host, as the kernel shows it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from integration.lab_host import LabHost, run
+
+
+def interfaces(host: LabHost, name: str) -> list[str]:
+    """The interfaces inside a running instance."""
+    return sorted(host.shell(name, "ls /sys/class/net").split())
+
+
+def address(host: LabHost, name: str, interface: str, ip: str) -> None:
+    """Give an interface of a guest an address, as its own configuration would."""
+    host.shell(name, f"ip link set {interface} up; ip address replace {ip}/24 dev {interface}")
+
+
+def reaches(host: LabHost, name: str, ip: str) -> bool:
+    """Whether a guest gets an answer from an address within three seconds."""
+    return " 0% packet loss" in host.shell(name, f"ping -c 1 -W 3 {ip}")
+
+
+def traces(host: LabHost) -> dict[str, Any]:
+    """All that NICs leave on a host: links, routes, rules, leases."""
+    found = {
+        "links": sorted(link["ifname"] for link in json.loads(run([*host.inside, "ip", "-json", "link"]))),
+        "routes": sorted(run([*host.inside, "ip", "route"]).splitlines()),
+        "neighbours": sorted(run([*host.inside, "ip", "neighbour", "show", "proxy"]).splitlines()),
+        "rules": run([*host.inside, "nft", "list", "ruleset"]),
+    }
+    networks = [network["name"] for network in host.call("GET", "networks?recursion=1") if network["managed"]]
+    return {**found, "leases": {name: host.query(f"networks/{name}/leases") for name in networks}}
+
+
+def told_devices(host: LabHost, name: str) -> dict[str, dict[str, str]]:
+    """What a guest is told of its devices, asked from inside as its root: in its process and user namespaces."""
+    process = _process(host.query(f"instances/{name}/state")["pid"])
+    product = "lxd" if host.product == "lxd" else "incus"
+    socket = f"/proc/{process}/root/dev/{product}/sock"
+    inside = ["nsenter", f"--target={process}", "--pid", "--user", "--setuid=0", "--setgid=0"]
+    answer = run([*inside, "curl", "--silent", "--unix-socket", socket, f"http://{product}/1.0/devices"])
+    devices: dict[str, dict[str, str]] = json.loads(answer)
+    return devices
+
+
+def _process(number: int) -> int:
+    """The process that a host of the lab, with process numbers of its own, knows by a number as first of a guest."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            numbers = next(line for line in status.read_text().splitlines() if line.startswith("NSpid")).split()[1:]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if numbers[1:] == [str(number), "1"]:
+            return int(numbers[0])
+    raise AssertionError(f"no process is {number} on a lab host and 1 in a guest")

@@ -3,6 +3,9 @@
 """The certificate of the lab's user, trusted by every host."""
 
 import base64
+import hashlib
+import http.client
+import json
 import os
 import ssl
 from pathlib import Path
@@ -34,7 +37,28 @@ def make_client_certificate(lab: Lab) -> None:
 
 def trust_client(lab: Lab, socket: Path) -> None:
     """Make a daemon trust the user."""
-    certificate = client_certificate(lab)[0].read_text()
-    body = base64.b64encode(ssl.PEM_cert_to_DER_cert(certificate)).decode()
-    name = f"lab-{lab.name}"
-    api.call(socket, "POST", "/1.0/certificates", {"type": "client", "name": name, "certificate": body})
+    body = base64.b64encode(_client_bytes(lab)).decode()
+    api.call(socket, "POST", "/1.0/certificates", {"type": "client", "name": f"lab-{lab.name}", "certificate": body})
+
+
+def renew_trust(lab: Lab, socket: Path) -> None:
+    """Make a daemon read anew whom it trusts: one that has just joined a cluster may have done so too early."""
+    path = f"/1.0/certificates/{hashlib.sha256(_client_bytes(lab)).hexdigest()}"
+    api.call(socket, "PUT", path, api.call(socket, "GET", path))
+
+
+def is_trusted(lab: Lab, address: str, certificate: Path) -> bool:
+    """Whether the daemon at an address, which presents a certificate, trusts the user."""
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False  # it is for the name of the first member
+    context.load_cert_chain(*client_certificate(lab))
+    connection = http.client.HTTPSConnection(address, 8443, timeout=30, context=context)
+    try:
+        connection.request("GET", "/1.0")
+        return bool(json.loads(connection.getresponse().read())["metadata"]["auth"] == "trusted")
+    finally:
+        connection.close()
+
+
+def _client_bytes(lab: Lab) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(client_certificate(lab)[0].read_text())

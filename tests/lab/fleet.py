@@ -23,7 +23,7 @@ from . import (
 )
 from .errors import LabError
 from .host import Host, create, holder, save_certificate, start
-from .processes import in_parallel
+from .processes import in_parallel, wait_until
 from .state import Lab, machine_lock
 
 BUILDS = 4
@@ -84,6 +84,7 @@ def _build(wanted: Lab, images: dict[str, Path]) -> Lab:
         _fill(hosts[0], images)  # before the others join: they fetch an image when they first need it
         cluster.join(hosts[0], hosts[1:])
         in_parallel(save_certificate, hosts)
+        in_parallel(_trust, hosts)
     else:
         in_parallel(partial(_furnish, images=images), hosts)
     inventory.publish(lab, hosts)
@@ -104,6 +105,16 @@ def _furnish(host: Host, images: dict[str, Path]) -> None:
 def _fill(host: Host, images: dict[str, Path]) -> None:
     certificates.trust_client(host.lab, host.socket)
     preseed.add_images(host, images)
+
+
+def _trust(host: Host) -> None:
+    def trusted() -> bool:
+        if certificates.is_trusted(host.lab, host.address, host.server_certificate):
+            return True
+        certificates.renew_trust(host.lab, host.socket)
+        return False
+
+    wait_until(trusted, 60, f"{host.name} trusts the lab's user")
 
 
 def down(names: Sequence[str]) -> None:

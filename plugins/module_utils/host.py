@@ -10,9 +10,11 @@ from typing import Any
 
 from .converge import Domain, converge
 from .cordon import CORDON
-from .errors import NotFound, Refused
+from .errors import Refused
+from .host_cluster import EVACUATING, crash_of, evacuate, instances_on, remaining, rewrite_member, settle
 from .steps import Api, Step
 
+MODES = "clustering_evacuation_mode"
 SCHEDULER = "scheduler.instance"
 """Key of a cluster member's config: `manual` keeps LXD's own scheduler from placing instances there."""
 
@@ -25,6 +27,7 @@ class Wanted:
     reason: str = "cordoned"
     member: str = ""
     action: str = ""
+    wait_timeout: float = 300
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Host:
     scheduler: str = ""
     status: str = ""
     members: tuple[str, ...] = ()
+    cut_short: bool = False
+    """Whether an evacuation of ours was, so that what ran may not run yet."""
+    modes: bool = False
+    """Whether the server lets a request say how it evacuates."""
+    crashing: tuple[str, ...] = ()
+    """Instances on whose devices the server's own evacuation crashes; read where that is asked for."""
 
 
 def view(host: Host) -> dict[str, Any]:
@@ -45,17 +54,27 @@ def view(host: Host) -> dict[str, Any]:
     return {**shown, "member": host.member, "status": host.status} if host.member else shown
 
 
+def member_of(on: Api, wanted: Wanted) -> str:
+    """The name of the member that is meant."""
+    return wanted.member or str(on.environment["server_name"])
+
+
 def read(on: Api, wanted: Wanted) -> Host:
     """The host as it is."""
     if not on.environment.get("server_clustered"):
         return Host(on.name, cordon=on.get("")["config"].get(CORDON, ""))
     names = tuple(sorted(url.rsplit("/", 1)[1] for url in on.get("cluster/members")))
-    name = wanted.member or on.environment["server_name"]
+    name = member_of(on, wanted)
     if name not in names:
         return Host(on.name, members=names)
     member = on.get(f"cluster/members/{name}")
     config = member["config"] or {}
-    return Host(on.name, name, config.get(CORDON, ""), config.get(SCHEDULER, ""), member["status"].lower(), names)
+    cordon, scheduler, cut_short = config.get(CORDON, ""), config.get(SCHEDULER, ""), EVACUATING in config
+    host = Host(on.name, name, cordon, scheduler, member["status"].lower(), names, cut_short)
+    if wanted.state != "evacuated" or host.status == "evacuated":
+        return host
+    found = tuple(text for data in instances_on(on, name) for text in crash_of(data))
+    return replace(host, modes=on.has(MODES), crashing=found)
 
 
 @dataclass(frozen=True)
@@ -77,35 +96,43 @@ class Cordon:
         if not self.member:
             on.patch("", {"config": {CORDON: self.reason}})
             return
-        found = on.find_tagged(f"cluster/members/{self.member}")
-        if found is None:
-            raise NotFound(f"{self.member} is no longer a member of {on.name}")
-        data, etag = found
-        config = {key: value for key, value in (data["config"] or {}).items() if key not in (CORDON, SCHEDULER)}
-        if self.reason:
-            config |= {CORDON: self.reason, SCHEDULER: "manual"}
-        kept = {key: data[key] for key in ("description", "roles", "failure_domain", "groups") if key in data}
-        on.put(f"cluster/members/{self.member}", {**kept, "config": config}, etag)
+        cordon = {CORDON: self.reason, SCHEDULER: "manual"} if self.reason else {CORDON: None, SCHEDULER: None}
+        rewrite_member(on, self.member, cordon)
 
 
 @dataclass(frozen=True)
-class ClusterState:
-    """Have the cluster evacuate a member, or bring its instances back. ``action``: evacuate or restore."""
+class Evacuate:
+    """Have the cluster evacuate a member."""
 
     member: str
-    action: str
     mode: str = ""
 
     @property
     def text(self) -> str:
-        return f"{self.action} {self.member}" + (f" ({self.mode})" if self.mode else "")
+        return f"evacuate {self.member}" + (f" ({self.mode})" if self.mode else "")
 
     def effect(self, host: Host) -> Host:
-        return replace(host, status={"evacuate": "evacuated", "restore": "online"}[self.action])
+        return replace(host, status="evacuated", cut_short=False)
 
     def run(self, on: Api) -> None:
-        body = {"action": self.action, **({"mode": self.mode} if self.mode else {})}
-        on.post(f"cluster/members/{self.member}/state", body)
+        evacuate(on, self.member, self.mode)
+
+
+@dataclass(frozen=True)
+class Restore:
+    """Have the cluster bring a member's instances back."""
+
+    member: str
+
+    @property
+    def text(self) -> str:
+        return f"restore {self.member}"
+
+    def effect(self, host: Host) -> Host:
+        return replace(host, status="online")
+
+    def run(self, on: Api) -> None:
+        on.post(f"cluster/members/{self.member}/state", {"action": "restore"})
 
 
 def plan(wanted: Wanted, host: Host) -> list[Step[Host, Api]]:
@@ -125,13 +152,35 @@ def plan(wanted: Wanted, host: Host) -> list[Step[Host, Api]]:
     if wanted.state == "uncordoned":
         return [Cordon(host.member, "")] if host.cordon else []
     if wanted.state == "evacuated":
-        return [] if host.status == "evacuated" else [ClusterState(host.member, "evacuate", wanted.action)]
-    return [ClusterState(host.member, "restore")] if host.status == "evacuated" else []
+        _check_evacuation(wanted, host)
+        there = host.status == "evacuated" and not host.cut_short
+        return [] if there else [Evacuate(host.member, wanted.action)]
+    return [Restore(host.member)] if host.status == "evacuated" else []
+
+
+def _check_evacuation(wanted: Wanted, host: Host) -> None:
+    where = f"{host.member} of {host.server}"
+    if host.crashing:
+        raise Refused(
+            f"{where}: the server's own evacuation crashes on a disk that is of no pool, as {', '.join(host.crashing)} "
+            "has: set cluster.evacuate of each to stop or migrate, or move what can move by lxd_drain with member",
+            option="state",
+            found=host.crashing,
+        )
+    if wanted.action and host.status != "evacuated" and not host.modes:
+        raise Refused(
+            f"{where}: evacuation: found {wanted.action}, but this server does what cluster.evacuate of each says "
+            f"(it has no API extension {MODES}): set it there, or leave evacuation out",
+            option="evacuation",
+            found=wanted.action,
+        )
 
 
 HOST: Domain[Api, Wanted, Host] = Domain(
     kind="host",
-    settle=lambda on, wanted: on.settle(f"cluster/members/{wanted.member}"),
+    settle=lambda on, wanted: (
+        wanted.state in ("evacuated", "restored") and settle(on, member_of(on, wanted), wanted.wait_timeout)
+    ),
     read=read,
     plan=plan,
     view=view,
@@ -140,18 +189,15 @@ HOST: Domain[Api, Wanted, Host] = Domain(
 )
 
 
-def remaining(on: Api, member: str) -> list[dict[str, str]]:
-    """The instances of all projects that are still on a member."""
-    return [
-        {"name": data["name"], "project": data["project"], "status": data["status"]}
-        for data in on.get("instances", recursion=1, **{"all-projects": "true"})
-        if data["location"] == member
-    ]
-
-
 def converge_host(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Bring a host to the state that a task's validated parameters declare; a module's result."""
-    wanted = Wanted(params["state"], params["reason"], params["member"] or "", params["evacuation"] or "")
+    wanted = Wanted(
+        state=params["state"],
+        reason=params["reason"],
+        member=params["member"] or "",
+        action=params["evacuation"] or "",
+        wait_timeout=params["wait_timeout"],
+    )
     result = converge(HOST, on, wanted, check)
     # The server stops those that it cannot move, and says nothing of them.
     return {**result, "remaining": remaining(on, result["host"]["member"])} if wanted.state == "evacuated" else result

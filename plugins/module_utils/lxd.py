@@ -129,14 +129,12 @@ def connect(options: Connection, environ: Mapping[str, str], check: bool = False
         raise Unreachable(
             f"{endpoint}: there is no such socket; is the daemon running on this machine?", endpoint=endpoint
         )
-    project = None if options.project in ("", "default") else options.project
     try:
         client = pylxd.Client(
             endpoint=endpoint,
             cert=(options.client_cert, options.client_key) if options.client_cert else ("", ""),
             session=_session(endpoint.rstrip("/"), options),
             timeout=ANSWER,
-            project=project,
         )
         if not client.trusted and options.trust_token and not check:
             _trust(client, options.trust_token)
@@ -253,10 +251,12 @@ class Server:
         """PATCH, which merges configuration; an empty value removes a key."""
         return self._write("patch", path, None, json=body)
 
-    def put(self, path: str, body: Mapping[str, Any], etag: str = "", timeout: float | None = None) -> Any:
+    def put(
+        self, path: str, body: Mapping[str, Any], etag: str = "", timeout: float | None = None, **query: Any
+    ) -> Any:
         """PUT guarded by an ETag, and wait for its operation. Raises Conflict when the object changed since."""
         headers = {"If-Match": etag} if etag else {}
-        return self._write("put", path, timeout, json=body, headers=headers)
+        return self._write("put", path, timeout, json=body, headers=headers, params=query)
 
     def delete(self, path: str) -> Any:
         """DELETE, and wait for its operation."""
@@ -353,9 +353,13 @@ class Server:
         return answer.json()["metadata"]
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
+        query = request.pop("params", {})
+        # pylxd would send its project with all-projects too, which the server refuses.
+        if self.project != "default" and not {"project", "all-projects"} & set(query):
+            query = {**query, "project": self.project}
         with self._in_words(method, path):
             node = self._api[quote(path)] if path else self._api
-            return getattr(node, method)(**request)
+            return getattr(node, method)(params=query, **request)
 
     @contextmanager
     def _in_words(self, method: str, path: str) -> Iterator[None]:

@@ -26,6 +26,8 @@ options:
       - V(evacuated) - a cluster moves the instances of the member to others, or stops those that it cannot move, which
         the result names. What it left half-done is ended by another run. See also M(lxdops.compute.lxd_drain) with
         O(lxdops.compute.lxd_drain#module:member), which stops none that stays.
+      - It is refused where an instance has a disk that is of no storage pool, such as a directory of the host, and does
+        not say C(cluster.evacuate) itself, since servers crash on it.
       - V(restored) - a cluster brings them back.
     type: str
     choices: [cordoned, uncordoned, evacuated, restored]
@@ -39,7 +41,8 @@ options:
     type: str
   evacuation:
     description:
-      - What O(state=evacuated) does with the instances. By default what each instance's own C(cluster.evacuate) says.
+      - What O(state=evacuated) does with the instances. By default what each instance's own C(cluster.evacuate) says,
+        which is all that a server without the API extension C(clustering_evacuation_mode) can do (LXD 5.0).
     type: str
     choices: [stop, migrate, live-migrate]
 seealso:

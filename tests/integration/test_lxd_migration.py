@@ -19,7 +19,7 @@ from lab.host import kill_daemon
 MODULE = "lxdops.compute.lxd_migration"
 NAME = "mig"
 DATA = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(3000))
-MOST_WRITES = 20
+MOST_WRITES = 14
 SAMPLE = (("refresh", 4, "after"),)
 """Writes of the move of a running instance at which a run is killed in every run of the tests: after the first copy.
 test_host_maintenance.py has one that is killed when the copy has been started."""

@@ -280,6 +280,8 @@ def test_a_target_that_goes_away_in_the_middle(lxd_hosts: list[LabHost], fault: 
         finally:
             lab_host.lab("start" if fault == "kill" else "heal", "--name", target.lab, str(target.number))
         assert source.query(f"instances/{NAME}")["status"] == "Running"
+        # A server that was killed may need some attempts to have its networks again.
+        wait_until(lambda: target.query("networks/lab0")["status"] == "Created", "the network is available", 120)
         result = move(source, target)
     assert not result.get("failed"), result["msg"]
     same(shown(target), before)

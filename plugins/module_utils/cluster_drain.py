@@ -15,6 +15,8 @@ from .placement import Room, place
 from .steps import Api
 
 Instances = Sequence[Mapping[str, Any]]
+MOVING = ("lxd-move-of-", "incus-move-of-")
+"""Begins the name that the copy has while the cluster moves an instance (lxd/instance_post.go)."""
 
 
 def members_of(on: Api, member: str) -> dict[str, str]:
@@ -29,6 +31,14 @@ def members_of(on: Api, member: str) -> dict[str, str]:
         there = f"its members are {', '.join(sorted(found))}" if found else "it is no cluster"
         raise Refused(f"{on.name}: member: {member} is no member: {there}", option="member", allowed=sorted(found))
     return {name: status for name, status in found.items() if name != member}
+
+
+def instances_of(on: Api) -> list[dict[str, Any]]:
+    """The instances of the cluster, by name. Moves that a killed run left to the server are waited for: meanwhile an
+    instance is there twice, or not at all."""
+    on.settle("", "migrating")
+    found = on.get("instances", recursion=2)
+    return sorted((data for data in found if not data["name"].startswith(MOVING)), key=lambda data: str(data["name"]))
 
 
 def rooms_of(on: Api, members: Mapping[str, str], found: Instances) -> list[Room]:

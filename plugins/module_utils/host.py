@@ -11,7 +11,7 @@ from typing import Any
 from .converge import Domain, converge
 from .cordon import CORDON
 from .errors import Refused
-from .host_cluster import EVACUATING, crash_of, evacuate, instances_on, remaining, rewrite_member, settle
+from .host_cluster import EVACUATING, OPERATION, crash_of, evacuate, instances_on, remaining, rewrite_member
 from .steps import Api, Step
 
 MODES = "clustering_evacuation_mode"
@@ -27,7 +27,6 @@ class Wanted:
     reason: str = "cordoned"
     member: str = ""
     action: str = ""
-    wait_timeout: float = 300
 
 
 @dataclass(frozen=True)
@@ -178,9 +177,7 @@ def _check_evacuation(wanted: Wanted, host: Host) -> None:
 
 HOST: Domain[Api, Wanted, Host] = Domain(
     kind="host",
-    settle=lambda on, wanted: (
-        wanted.state in ("evacuated", "restored") and settle(on, member_of(on, wanted), wanted.wait_timeout)
-    ),
+    settle=lambda on, wanted: wanted.state in ("evacuated", "restored") and on.settle("", OPERATION),
     read=read,
     plan=plan,
     view=view,
@@ -191,13 +188,7 @@ HOST: Domain[Api, Wanted, Host] = Domain(
 
 def converge_host(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Bring a host to the state that a task's validated parameters declare; a module's result."""
-    wanted = Wanted(
-        state=params["state"],
-        reason=params["reason"],
-        member=params["member"] or "",
-        action=params["evacuation"] or "",
-        wait_timeout=params["wait_timeout"],
-    )
+    wanted = Wanted(params["state"], params["reason"], params["member"] or "", params["evacuation"] or "")
     result = converge(HOST, on, wanted, check)
     # The server stops those that it cannot move, and says nothing of them.
     return {**result, "remaining": remaining(on, result["host"]["member"])} if wanted.state == "evacuated" else result

@@ -14,8 +14,8 @@ from .steps import Api
 EVACUATING = MARK + "evacuating"
 """Key of a member's config while it is evacuated: PROJECT/NAME of the instances that ran."""
 
-OPERATIONS = ("Evacuating cluster member", "Restoring cluster member")
-"""Descriptions of the operations (lxd/db/operationtype)."""
+OPERATION = "cluster member"
+"""In the descriptions of the operations, which name no resource (lxd/db/operationtype)."""
 
 
 def instances_on(on: Api, member: str) -> list[dict[str, Any]]:
@@ -37,19 +37,6 @@ def crash_of(data: Mapping[str, Any]) -> list[str]:
     disks = {name: device for name, device in data["expanded_devices"].items() if device["type"] == "disk"}
     found = [name for name, device in sorted(disks.items()) if device.get("path") != "/" and not device.get("pool")]
     return [f"{data['name']} (project {data['project']}, device {name})" for name in found[:1]]
-
-
-def settle(on: Api, member: str, timeout: float) -> bool:
-    """Wait until the server evacuates or restores a member no more; whether it did. A killed run leaves that running,
-    and the operation names no resource."""
-    running = on.get("operations", recursion=1).get("running") or []
-    mine = [one for one in running if one["description"] in OPERATIONS and one.get("location", member) == member]
-    for operation in mine:
-        try:
-            on.wait(operation, timeout)
-        except (OperationFailed, NotFound):
-            pass  # Whoever started it was told; what it left behind is read next.
-    return bool(mine)
 
 
 def rewrite_member(on: Api, member: str, changes: Mapping[str, str | None]) -> None:

@@ -80,6 +80,10 @@ def _next(rebuild: Rebuild, roots: Roots) -> Step[Roots, Api] | None:
     if journal.phase == "new":
         return Switch(roots.names, journal, start=_start(name, journal))
     actions = starting(journal.power, roots.instance.power)
+    if actions and journal.phase == "rebuilt" and journal.digest != rebuild.digest:
+        # It may not start as an earlier run made it, and what is wanted now is something else.
+        _check(rebuild, roots)
+        return Begin(name, journal_for(rebuild, roots))
     if actions:
         return Start(roots.names, powers(name, actions))
     old = journal_of(roots.predecessor.config)

@@ -29,6 +29,9 @@ def read(on: Api, wanted: Relocate) -> Located:
     current = read_current(on, wanted.name, Server(name=on.name, product=on.product))
     if not on.environment.get("server_clustered"):
         return Located(current, {})
+    # While the cluster moves it, it has its name on neither member for a moment.
+    if not current.exists and on.settle(f"instances/{wanted.name}"):
+        current = read_current(on, wanted.name, Server(name=on.name, product=on.product))
     members = {one["server_name"]: one for one in on.get("cluster/members", recursion=1)}
     config = members[wanted.member]["config"] if wanted.member in members else {}
     states = {name: one["status"].lower() for name, one in members.items()}

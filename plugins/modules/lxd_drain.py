@@ -281,7 +281,7 @@ def plan_of_host(on: Api, params: Mapping[str, Any], check: bool) -> Plan:
 def plan_of_member(on: Api, params: Mapping[str, Any]) -> Plan:
     """Where the instances of a cluster member go, or come from."""
     members = cluster_drain.members_of(on, params["member"])
-    found = sorted(on.get("instances", recursion=2), key=lambda data: str(data["name"]))
+    found = cluster_drain.instances_of(on)
     if params["state"] == "restored":
         return cluster_drain.restored(found, params["member"])
     wanted = [data for data in found if params["names"] is None or data["name"] in params["names"]]

@@ -179,6 +179,18 @@ def test_the_words_of_a_rebuild() -> None:
     ]
 
 
+@pytest.mark.parametrize(("digest", "first"), [("", "start web1"), ("other", "note on web1 that it is rebuilt")])
+def test_what_does_not_start_is_rebuilt_again_where_something_else_is_wanted(digest: str, first: str) -> None:
+    rebuild = wanted("delete")
+    roots = found(rebuild, server_rebuilds=True)
+    made = journal_for(rebuild, roots).at("rebuilt")
+    journal = replace(made, digest=digest or made.digest)
+    left = replace(roots.instance, power="stopped", config=noted(MARKED, journal))
+    steps = plan(rebuild, replace(roots, instance=left))
+    assert steps[0].text == first
+    assert predict(replace(roots, instance=left), steps).instance.power == "running"
+
+
 def test_what_a_result_says_besides() -> None:
     assert report(wanted(), found(wanted())) == {
         "image": {"before": "image (ffffffffffff)", "after": "image debian/12"},

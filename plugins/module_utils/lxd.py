@@ -284,14 +284,15 @@ class Server:
             return (self.endpoint.rstrip("/"),)
         return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
 
-    def settle(self, path: str) -> bool:
-        """Wait until no operation runs on an object; whether there was one. A killed run leaves its last one
-        running."""
+    def settle(self, path: str, about: str = "", timeout: float | None = None) -> bool:
+        """Wait until no operation runs on an object, or none with a word in its description; whether there was one. A
+        killed run leaves its last one running."""
         running = self.get("operations", recursion=1).get("running") or []
-        mine = [operation for operation in running if operation["class"] == "task" and _concerns(operation, path)]
+        tasks = [operation for operation in running if operation["class"] == "task" and _concerns(operation, path)]
+        mine = [operation for operation in tasks if about in operation["description"].lower()]
         for operation in mine:
             try:
-                self._wait(operation, self.wait_timeout)
+                self._wait(operation, self.wait_timeout if timeout is None else timeout)
             except (OperationFailed, NotFound):
                 pass  # Whoever started it was told; what it left behind is read next.
         return bool(mine)

@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
 from typing import Any
 
 from .errors import Refused
 from .instance import EVACUATED, FLEET, HOME, RESTORED, Current, Devices, shown_config
+from .snapshot_file import Export, Exported
+from .snapshot_image import Publish, Published, view_image
 
 SPAN = re.compile(r"^(\d{1,5})([smhdw])$")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -53,7 +56,7 @@ def expiry_from(where: str, text: str) -> Expiry:
     if span and int(span[1]):
         return Expiry(text, span=timedelta(**{UNITS[span[2]]: int(span[1])}))
     try:
-        return Expiry(text, at=moment(text))
+        at = moment(text)
     except ValueError:
         raise Refused(
             f"{where}: expires: found {text!r}, allowed are never, a time since it was taken like 12h, 7d or 4w, and a "
@@ -61,6 +64,32 @@ def expiry_from(where: str, text: str) -> Expiry:
             option="expires",
             found=text,
         ) from None
+    if at <= datetime.now(timezone.utc):
+        raise Refused(f"{where}: expires: found {text}, which is over", option="expires", found=text)
+    return Expiry(text, at=at)
+
+
+@dataclass(frozen=True)
+class Quiesce:
+    """How a guest is quieted while a snapshot is taken: commands in it, and whether it is frozen between them, for no
+    longer than ``timeout`` seconds."""
+
+    freeze: bool = True
+    before: str = ""
+    after: str = ""
+    timeout: int = 30
+
+    @property
+    def commands(self) -> bool:
+        return bool(self.before or self.after)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How many of the snapshots whose names match a pattern are kept: the newest."""
+
+    count: int
+    pattern: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +101,10 @@ class Wanted:
     state: str = "present"
     stateful: bool | None = None
     expires: Expiry | None = None
+    quiesce: Quiesce | None = None
+    keep: Keep | None = None
+    publish: Publish | None = None
+    export: Export | None = None
     restore_id: str = ""
     force: bool = False
 
@@ -131,10 +164,19 @@ class Shelf:
     """Of the pool that its root is on. Read, like what follows, where a snapshot is to be restored."""
     lost_profiles: tuple[str, ...] = ()
     """Profiles of that snapshot which the server no longer has."""
+    published: Published = field(default_factory=Published)
+    """Read where a snapshot is to be published."""
+    exported: Exported = field(default_factory=Exported)
+    """Read where a snapshot is to be exported."""
 
     def by_age(self) -> list[Snapshot]:
         """The oldest first; those of predictions last."""
         return sorted(self.snapshots.values(), key=lambda one: (not one.created, one.created, one.name))
+
+    def surplus(self, name: str, keep: Keep) -> list[str]:
+        """The snapshots that are not kept, the oldest first; the one that a task names always is."""
+        names = [one.name for one in self.by_age() if fnmatchcase(one.name, keep.pattern)]
+        return [found for found in names[: -keep.count] if found != name]
 
     def newer(self, name: str) -> list[str]:
         """The snapshots that were taken after one."""
@@ -170,6 +212,10 @@ def view(wanted: Wanted, shelf: Shelf) -> dict[str, Any]:
         }
     found = shelf.snapshots.get(wanted.snapshot)
     shown["snapshots"] = sorted(shelf.snapshots)
+    if wanted.publish is not None:
+        shown["image"] = view_image(wanted.publish, shelf.published)
+    if wanted.export is not None:
+        shown["file"] = wanted.export.file if shelf.exported.whole else None
     if found is None:
         return {**shown, "state": "absent"}
     shown |= {"state": "present", "stateful": found.stateful}

@@ -15,8 +15,10 @@ from .instance import Desired
 from .instance_edit import root_name
 from .instance_read import read, read_profiles
 from .snapshot import Shelf, Wanted, is_restored, snapshot_from, view
+from .snapshot_export import read_exported
 from .snapshot_params import wanted_from
-from .snapshot_plan import plan, report, times
+from .snapshot_plan import facts, plan, report
+from .snapshot_publish import read_published
 from .steps import Api
 
 
@@ -30,6 +32,10 @@ def read_shelf(on: Api, wanted: Wanted) -> Shelf:
     taken = [snapshot_from(data) for data in on.find(f"{wanted.path}/snapshots", recursion=1) or ()]
     shelf = Shelf(current, {one.name: one for one in taken})
     found = shelf.snapshots.get(wanted.snapshot)
+    if wanted.publish is not None:
+        shelf = replace(shelf, published=read_published(on, wanted, found))
+    if wanted.export is not None:
+        shelf = replace(shelf, exported=read_exported(wanted, found))
     if wanted.state != "restored" or found is None or is_restored(wanted, shelf):
         return shelf
     root = current.expanded_devices.get(root_name(current.expanded_devices), {})
@@ -41,7 +47,7 @@ def read_shelf(on: Api, wanted: Wanted) -> Shelf:
 
 def confirm(on: Api, wanted: Wanted, shelf: Shelf) -> Shelf:
     """A snapshot that an earlier run began, and did not live to see, is there before it is whole: wait for it."""
-    if not shelf.instance.exists or not on.settle(wanted.path):
+    if not shelf.instance.exists or not on.settle(wanted.path, "snapshot"):
         return shelf
     after = read_shelf(on, wanted)
     if wanted.state == "present" and wanted.snapshot not in after.snapshots:
@@ -66,5 +72,4 @@ def converge_snapshot(on: Api, params: Mapping[str, Any], check: bool) -> dict[s
     result = converge(domain, on, wanted, check)
     if not result["changed"]:
         return result
-    # The server says when it was taken, so a prediction does not know.
-    return {**result, **times(read_shelf(on, wanted).snapshots.get(wanted.snapshot))}
+    return {**result, **facts(wanted, read_shelf(on, wanted))}

@@ -8,17 +8,26 @@ from typing import Any
 
 from .compare import changed_keys
 from .errors import Refused
-from .instance import QUIESCED, REBUILD, RESTORED, owned
+from .instance import QUIESCED, REBUILD, RESTORED, Devices, owned
 from .migration import JOURNAL
-from .snapshot import OURS, Shelf, Snapshot, Wanted, is_restored, restored_mark
+from .quiesce import End, TakeQuiet
+from .snapshot import OURS, Quiesce, Shelf, Snapshot, Wanted, is_restored, restored_mark
+from .snapshot_export import export_steps
+from .snapshot_publish import image_steps
 from .snapshot_steps import Drop, Expire, Freeze, Mark, Restore, Take
-from .steps import Api, Step
+from .steps import Api, Step, predict
 
 Steps = list[Step[Shelf, Api]]
 
 
 def plan(wanted: Wanted, shelf: Shelf) -> Steps:
     """The steps, or Refused. No steps means that all is as declared."""
+    mark = shelf.instance.config.get(QUIESCED)
+    left: Steps = [End(wanted.instance, mark, shelf.instance.boot, wanted.quiesce or Quiesce())] if mark else []
+    return [*left, *_planned(wanted, predict(shelf, left))]
+
+
+def _planned(wanted: Wanted, shelf: Shelf) -> Steps:
     if wanted.state == "absent":
         return [Drop(wanted.instance, wanted.snapshot)] if wanted.snapshot in shelf.snapshots else []
     _check_instance(wanted, shelf)
@@ -26,13 +35,27 @@ def plan(wanted: Wanted, shelf: Shelf) -> Steps:
 
 
 def _present(wanted: Wanted, shelf: Shelf) -> Steps:
+    steps = _taken(wanted, shelf)
+    after = predict(shelf, steps)
+    steps += [*image_steps(wanted, after), *export_steps(wanted, after)]
+    if wanted.keep is not None:
+        why = f", as {wanted.keep.count} newer ones of {wanted.keep.pattern} are kept"
+        steps += [Drop(wanted.instance, name, why) for name in after.surplus(wanted.snapshot, wanted.keep)]
+    return steps
+
+
+def _taken(wanted: Wanted, shelf: Shelf) -> Steps:
     found = shelf.snapshots.get(wanted.snapshot)
     if found is None:
         _check_stateful(wanted, shelf)
         _check_quiet(wanted, shelf)
-        expires = {"expires": wanted.expires.text} if wanted.expires else {}
-        taken = Snapshot(wanted.snapshot, stateful=bool(wanted.stateful), **expires)
-        return [Take(wanted.instance, taken, wanted.expires)]
+        _check_quiesce(wanted, shelf)
+        expires = wanted.expires.text if wanted.expires else "never"
+        taken = Snapshot(wanted.snapshot, expires=expires, stateful=bool(wanted.stateful))
+        take = Take(wanted.instance, taken, wanted.expires)
+        # Of one that does not run nothing is written, and one that is frozen already stays so.
+        quiet = wanted.quiesce if shelf.instance.power == "running" else None
+        return [TakeQuiet(take, shelf.instance.boot, quiet) if quiet else take]
     if wanted.stateful not in (None, found.stateful):
         has = "has" if found.stateful else "has not"
         raise Refused(
@@ -53,7 +76,7 @@ def _restored(wanted: Wanted, shelf: Shelf) -> Steps:
     _check_quiet(wanted, shelf)
     _check_restore(wanted, shelf, found)
     newer = [Drop(wanted.instance, name, f", which is newer than {found.name}") for name in in_the_way(wanted, shelf)]
-    steps: Steps = [*newer, Restore(wanted.instance, found, bool(wanted.stateful), current.etag)]
+    steps: Steps = [*newer, Restore(wanted.instance, found, bool(wanted.stateful), current.active, current.etag)]
     marks = {RESTORED: restored_mark(wanted), QUIESCED: None}
     marks |= {key: current.config.get(key) for key in OURS}
     if any(found.config.get(key) != value for key, value in marks.items()):
@@ -70,11 +93,27 @@ def in_the_way(wanted: Wanted, shelf: Shelf) -> list[str]:
 
 
 def report(wanted: Wanted, shelf: Shelf) -> dict[str, Any]:
-    """What a result says besides: the snapshot's times, and what a restore loses."""
+    """What a result says besides: facts, and what a restore loses."""
     if wanted.state != "restored":
-        return times(shelf.snapshots.get(wanted.snapshot))
-    loses = [] if is_restored(wanted, shelf) else losses(wanted, shelf)
-    return {**times(shelf.snapshots.get(wanted.snapshot)), "loses": loses}
+        return facts(wanted, shelf)
+    return {**facts(wanted, shelf), "loses": [] if is_restored(wanted, shelf) else losses(wanted, shelf)}
+
+
+def facts(wanted: Wanted, shelf: Shelf) -> dict[str, Any]:
+    """What only the server says of a snapshot, so that it is no part of predictions."""
+    image = shelf.published.image
+    return {
+        "left_out": volumes(shelf.instance.expanded_devices),
+        **times(shelf.snapshots.get(wanted.snapshot)),
+        **({"fingerprint": image.fingerprint if image else None} if wanted.publish else {}),
+        **({"sha256": shelf.exported.sha256 or None} if wanted.export else {}),
+    }
+
+
+def volumes(devices: Devices) -> list[str]:
+    """The custom volumes that are attached, which no snapshot of an instance holds."""
+    disks = [device for device in devices.values() if device.get("type") == "disk" and device.get("path") != "/"]
+    return sorted(f"{disk['pool']}/{disk['source']}" for disk in disks if disk.get("pool") and disk.get("source"))
 
 
 def times(found: Snapshot | None) -> dict[str, str | None]:
@@ -157,6 +196,31 @@ def _check_stateful(wanted: Wanted, shelf: Shelf) -> None:
             f"{_where(wanted, shelf)}: stateful: the server saves the memory of an instance only where it was started "
             "with the config migration.stateful: true",
             option="stateful",
+        )
+
+
+def _check_quiesce(wanted: Wanted, shelf: Shelf) -> None:
+    current, quiet = shelf.instance, wanted.quiesce
+    if quiet is None:
+        return
+    if wanted.stateful:
+        raise Refused(
+            f"{_where(wanted, shelf)}: quiesce: found stateful: true, which saves what a quiesced guest would write",
+            option="quiesce",
+        )
+    if current.type != "container" and quiet.freeze:
+        raise Refused(
+            f"{_where(wanted, shelf)}: quiesce.freeze: the server freezes the processors of a virtual machine, which "
+            "writes nothing of its memory to its disk; what works is freeze: false with before: fsfreeze --freeze /srv "
+            "and after: fsfreeze --unfreeze /srv, for the file systems that matter",
+            option="quiesce.freeze",
+        )
+    if current.power == "frozen" and quiet.commands:
+        raise Refused(
+            f"{_where(wanted, shelf)}: quiesce: found {current.name} frozen, and no command runs in it; allowed with "
+            "before and after are running and stopped",
+            option="quiesce",
+            found="frozen",
         )
 
 

@@ -100,6 +100,8 @@ class Restore:
     instance: str
     snapshot: Snapshot
     stateful: bool
+    active: bool
+    """Whether guest processes exist, which the server stops."""
     etag: str = field(default="", compare=False)
 
     @property
@@ -116,7 +118,13 @@ class Restore:
 
     def run(self, on: Api) -> None:
         body = {"restore": self.snapshot.name, "stateful": self.stateful}
-        on.put(f"instances/{self.instance}", body, self.etag)
+        try:
+            on.put(f"instances/{self.instance}", body, self.etag)
+        except OperationFailed as error:
+            # The server stops it first. What it has made of the root by then only it knows: that is not started here.
+            if self.active and on.get(f"instances/{self.instance}")["status"] == "Stopped":
+                error.message += f". {self.instance} was stopped for the restore, and is not started again"
+            raise
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ description:
   - Takes one snapshot of an instance, deletes it, or restores the instance from it. The instance runs, is frozen, or
     stopped, as it was before. Only a restore interrupts a running one.
   - A snapshot holds the root of the instance and its configuration, devices and profiles. Custom volumes that are
-    attached to it are not in it.
+    attached to it are not in it, and a restore does not touch them; RV(left_out) names them.
+  - A run that was killed is ended by the next one. What the server was told to do it ends by itself.
 author:
   - lxdops.compute contributors (@lxdops)
 extends_documentation_fragment:
@@ -53,6 +54,91 @@ options:
         V(4w) (also V(s) and V(m), for minutes), at a point of time like V(2027-01-31T12:00:00Z), or V(never).
       - If not named, a new one has what the instance's C(snapshots.expiry) says, and another keeps what it has.
     type: str
+  quiesce:
+    description:
+      - Keep the guest of a running instance quiet while a snapshot is taken, for O(state=present). Nothing is done
+        where none is to be taken, or where the instance does not run. One that is frozen stays so.
+      - With V({}) the guest writes what it holds back (C(sync)) and is frozen, which is for containers. A virtual
+        machine has commands only.
+      - It goes on after O(quiesce.timeout) seconds at the latest, also where the task is killed. A process beside the
+        task, on the machine where that runs, sees to it. Where that whole machine dies, the next task of this module
+        for the instance does, by the mark C(user.lxdops.quiesced).
+    type: dict
+    suboptions:
+      freeze:
+        description: Whether the guest is frozen.
+        type: bool
+        default: true
+      before:
+        description: A command of the guest's shell that is run before. Where it fails no snapshot is taken.
+        type: str
+      after:
+        description:
+          - A command that is run afterwards, also where no snapshot was taken. It must bear to be run twice.
+          - Where it fails the task does, and the snapshot stays.
+        type: str
+      timeout:
+        description:
+          - Seconds that the guest may be quiet, 1 to 600. A snapshot that takes longer is deleted, and the task fails.
+            On a pool that copies files (C(dir)) it takes as long as the root is large.
+        type: int
+        default: 30
+  keep:
+    description:
+      - How many snapshots are kept of those whose names match a pattern, for O(state=present). Older ones are deleted,
+        the one that the task names never is. Others are not touched.
+    type: dict
+    suboptions:
+      count:
+        description: How many, the newest.
+        type: int
+        required: true
+      pattern:
+        description: A pattern of the shell, like V(nightly-*). The snapshot's own name must match it.
+        type: str
+        required: true
+  publish:
+    description:
+      - Make an image of the snapshot, for O(state=present). The instance does not notice. The image is known by its
+        property C(lxdops.snapshot), so it is made once. It stays when the snapshot is deleted.
+    type: dict
+    suboptions:
+      alias:
+        description:
+          - An alias for the image. Where it names the image of another snapshot that was published by this module, it
+            names this one from then on, and the other image stays. An alias of any other image is refused.
+        type: str
+      properties:
+        description: Properties of the image, like C(description). V(null) removes one, others stay as they are.
+        type: dict
+      public:
+        description: Whether everybody who reaches the server may fetch it. A new one is not, if this is not named.
+        type: bool
+      compression:
+        description: How a new image is compressed, like V(gzip), V(zstd) or V(none). By default as the server says.
+        type: str
+  export:
+    description:
+      - Write a backup of the instance to a file, for O(state=present), on the machine where the task runs (see
+        O(execution)).
+      - The server has no backup of a snapshot alone. The file holds the instance as it is while the file is made, and
+        all its snapshots. It is made again where the snapshot was taken anew since, and not for other changes.
+      - Beside it, with C(.sha256) at the end of the name, is its checksum, as C(sha256sum --check) reads it. Both have
+        the mode 0600. The file has its name when it is complete. The server's own copy is deleted.
+      - C(lxc import) and C(incus import) make an instance of it.
+    type: dict
+    suboptions:
+      file:
+        description: Absolute path. The directory must exist. A file that is there, without our checksum, is refused.
+        type: path
+        required: true
+      compression:
+        description: How it is compressed, like V(gzip), V(zstd) or V(none). By default as the server says.
+        type: str
+      optimized:
+        description: In the format of the storage, which is smaller, and read by a pool of the same driver only.
+        type: bool
+        default: false
   restore_id:
     description:
       - A word for O(state=restored) - letters, digits, dots, colons, hyphens, underscores. An instance that was
@@ -76,7 +162,35 @@ EXAMPLES = r"""
     snapshot: before-upgrade
     expires: 7d
 
-- name: Back to it, once for this word
+- name: Another one, while nothing is written
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: quiet
+    quiesce:
+      before: touch /run/backup
+      after: rm -f /run/backup
+
+- name: Three of these are kept
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    keep: {count: 3, pattern: nightly-*}
+
+- name: An image of one, from which others can be made
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    publish:
+      alias: web
+      properties: {description: Web server}
+
+- name: A file of the instance and its snapshots
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    export: {file: "{{ backups }}/web1.tar.gz"}
+
+- name: Back to the first, once for this word
   lxdops.compute.lxd_snapshot:
     name: web1
     snapshot: before-upgrade
@@ -127,6 +241,16 @@ snapshot:
       type: str
       returned: when present, and O(expires) is named
       sample: 7d
+    image:
+      description: The image of the snapshot, with the properties that the task names. V(null) where there is none.
+      type: dict
+      returned: when O(publish) is named
+      sample: {alias: web, public: false, properties: {description: Web server}}
+    file:
+      description: The file that holds the snapshot. V(null) where there is none.
+      type: str
+      returned: when O(export) is named
+      sample: /var/tmp/web1.tar.gz
     restored:
       description: What the instance was restored from the last time, with which word. V(null) where it was without one.
       type: dict
@@ -158,6 +282,22 @@ expires_at:
   returned: success
   type: str
   sample: "2026-11-29T10:00:00Z"
+left_out:
+  description: The custom volumes that are attached to the instance (C(POOL/VOLUME)), which no snapshot of it holds.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+fingerprint:
+  description: The fingerprint of the image. V(null) where there is none.
+  returned: when O(publish) is named
+  type: str
+  sample: 3c6ad0b5f3a1e1d0a0c5b6f1c8d1e7f4a2b3c4d5e6f708192a3b4c5d6e7f8091
+sha256:
+  description: The checksum of the file. V(null) where there is none.
+  returned: when O(export) is named
+  type: str
+  sample: 9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab
 loses:
   description: What the restore loses.
   returned: with O(state=restored)

@@ -2,19 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """lxd_snapshot: what a snapshot holds comes back, and nothing else is touched, whatever is killed."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.case import Lane, same
-from integration.killed_run import killed
+from integration.killed_run import killed, started
+from integration.lab_host import run, wait_until
 from integration.task import task
 
 MODULE = "lxdops.compute.lxd_snapshot"
-NAME = "snap"
+NAME, COPY = "snap", "snapcopy"
 PARTS = ("changed", "steps", "diff", "snapshot", "loses")
-PATH = "/root/data"
+PATH, LOCK = "/root/data", "/root/locked"
 Params = Mapping[str, Any]
 
 
@@ -32,6 +38,8 @@ def _given(lane: Lane) -> None:
 
 def given(lane: Lane, power: str, **body: Any) -> None:
     lane.host.given(NAME, power=power, **body)
+    if power == "running":
+        lane.host.shell(NAME, f"rm -f {PATH} {LOCK}")
     for name in taken(lane):
         lane.host.call("DELETE", f"instances/{NAME}/snapshots/{name}")
 
@@ -171,6 +179,190 @@ def test_a_run_killed_at_a_write_is_ended_by_the_next(lane: Lane, when: str) -> 
         assert not done(lane, **params)["changed"]
         assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
         assert taken(lane) == ([] if params.get("state") == "absent" else ["monday"])
+
+
+QUIET = {"before": f"touch {LOCK}", "after": f"rm -f {LOCK}"}
+
+
+def quiet(lane: Lane) -> bool:
+    """Whether nothing of the quiet is left: it runs, is not marked, and is not locked."""
+    found = lane.host.call("GET", f"instances/{NAME}")
+    runs = found["status"] == "Running" and "user.lxdops.quiesced" not in found["config"]
+    return runs and "locked" not in lane.host.shell(NAME, "ls /root")
+
+
+def test_taken_while_the_guest_is_quiet(lane: Lane) -> None:
+    result = proved(lane, quiesce=QUIET)
+    assert result["steps"] == [f"take snapshot monday of {NAME}, frozen between commands"]
+    assert quiet(lane)
+    # The snapshot is of the time between the commands, and does not bring the marker back.
+    done(lane, state="restored")
+    found = lane.host.query(f"instances/{NAME}")
+    assert (found["status"], "user.lxdops.quiesced" in found["config"]) == ("Running", False)
+    assert "locked" in lane.host.shell(NAME, "ls /root")
+
+    failed = snap_task(lane, {"snapshot": "tuesday", "quiesce": {**QUIET, "before": "echo no; false"}})
+    assert "quiesce.before: 'echo no; false' ended with 1: no" in failed["msg"]
+    assert taken(lane) == ["monday"]
+    assert quiet(lane)
+
+
+@pytest.mark.parametrize("seconds", [-10, pytest.param(3, marks=pytest.mark.thorough)])
+def test_what_was_left_quiet_is_ended_by_the_next_run(lane: Lane, seconds: int) -> None:
+    """Nothing is left of the run that began it; its deadline is over, or will be."""
+    boot = lane.host.query(f"instances/{NAME}")["last_used_at"]
+    lane.host.shell(NAME, f"touch {LOCK}")
+    mark = f"{boot} {int(time.time()) + seconds}"
+    lane.host.call("PATCH", f"instances/{NAME}", {"config": {"user.lxdops.quiesced": mark}})
+    lane.host.power(NAME, "freeze")
+    result = proved(lane, quiesce=QUIET)
+    assert result["steps"][0] == f"end what left {NAME} quiesced"
+    assert quiet(lane)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_quiet_run_killed_at_each_write_leaves_nothing_quiet(lane: Lane, when: str) -> None:
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "quiesce": QUIET}
+    number = 1
+    while killed(number, when, both, "lxd_snapshot"):
+        wait_until(lambda: quiet(lane), f"the guest goes on after a kill {when} write {number}", 15)
+        done(lane, quiesce=QUIET)
+        assert taken(lane) == ["monday"]
+        assert quiet(lane)
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/monday")
+        number += 1
+    assert number > 8
+
+
+@pytest.mark.thorough
+def test_a_run_that_hangs_does_not_keep_the_guest_quiet(lane: Lane) -> None:
+    lane.host.shell(NAME, f"head -c 200000000 /dev/urandom > {PATH}")
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "quiesce": {**QUIET, "timeout": 5}}
+    process = started(both, module="lxd_snapshot")
+    wait_until(lambda: lane.host.call("GET", f"instances/{NAME}")["status"] == "Frozen", "it is frozen")
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(lambda: quiet(lane), "the guest goes on", 15)
+    os.kill(process.pid, signal.SIGCONT)
+    process.join(timeout=60)
+    assert process.exitcode == 1
+    assert taken(lane) == [], "a snapshot that was not quiet all the time is kept"
+    lane.host.remove(NAME)
+
+
+def test_kept_are_the_newest_of_a_pattern(lane: Lane) -> None:
+    for name in ("other", "n-1", "n-2"):
+        lane.host.call("POST", f"instances/{NAME}/snapshots", {"name": name})
+    proved(lane, snapshot="n-3", keep={"count": 2, "pattern": "n-*"})
+    assert sorted(taken(lane)) == ["n-2", "n-3", "other"]
+
+
+@pytest.fixture
+def images(lane: Lane) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The images of snapshots, all of which are removed."""
+
+    def found() -> list[dict[str, Any]]:
+        every = lane.host.call("GET", "images?recursion=1")
+        return [image for image in every if "lxdops.snapshot" in image["properties"]]
+
+    yield found
+    lane.host.remove(COPY)
+    for image in found():
+        lane.host.call("DELETE", f"images/{image['fingerprint']}")
+
+
+def test_published_and_launched(lane: Lane, images: Callable[[], list[dict[str, Any]]]) -> None:
+    before = fill(lane)
+    done(lane)
+    fill(lane)
+    publish = {"alias": "golden", "properties": {"description": "Web"}, "public": True, "compression": "none"}
+    result = proved(lane, publish=publish)
+    (image,) = images()
+    same(image, {"fingerprint": result["fingerprint"], "public": True, "properties": {"description": "Web"}})
+    assert lane.host.query("images/aliases/golden")["target"] == result["fingerprint"]
+    assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
+    lane.done(name=COPY, source={"alias": "golden"}, wait_for=["running"])
+    assert lane.host.shell(COPY, f"sha256sum {PATH}").split()[0] == before
+    lane.host.remove(COPY)
+
+    proved(lane, publish={"alias": "golden", "public": False, "properties": {"description": None, "os": "tiny"}})
+    (image,) = images()
+    assert (image["public"], image["properties"].get("description")) == (False, None)
+    # The next snapshot takes the alias over.
+    proved(lane, snapshot="tuesday", publish={"alias": "golden", "compression": "none"})
+    assert len(images()) == 2
+    refused = snap_task(lane, {"publish": {"alias": "tiny"}})
+    assert "publish.alias: tiny names the image" in refused["msg"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("pool", ["default", "fast"])
+def test_publishing_killed_at_each_write_makes_one_image(
+    lane: Lane, images: Callable[[], list[dict[str, Any]]], pool: str, when: str
+) -> None:
+    given(lane, "stopped", devices={"root": {"type": "disk", "path": "/", "pool": pool}})
+    publish = {"alias": "golden", "compression": "none"}
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "publish": publish}
+    for number in (1, 2, 3):
+        assert killed(number, when, both, "lxd_snapshot")
+        done(lane, publish=publish)
+        assert not done(lane, publish=publish)["changed"]
+        (image,) = images()
+        assert [alias["name"] for alias in image["aliases"]] == ["golden"]
+        assert lane.host.query(f"instances/{NAME}")["status"] == "Stopped"
+        lane.host.call("DELETE", f"images/{image['fingerprint']}")
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/monday")
+    lane.host.remove(NAME)
+
+
+def checked(file: Path) -> None:
+    """A complete file, with its checksum, which nobody else may read; nothing else is in the directory."""
+    beside = file.with_name(f"{file.name}.sha256")
+    run(["sh", "-c", f"cd {file.parent} && sha256sum --check --strict {beside.name}"])
+    assert {path.name for path in file.parent.iterdir()} == {file.name, beside.name}
+    assert [path.stat().st_mode & 0o777 for path in (file, beside)] == [0o600] * 2
+
+
+def test_exported_and_imported(lane: Lane, tmp_path: Path) -> None:
+    before = fill(lane)
+    file = tmp_path / "snap.tar"
+    export = {"file": str(file), "compression": "none"}
+    result = proved(lane, export=export)
+    checked(file)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == result["sha256"]
+    assert lane.host.call("GET", f"instances/{NAME}/backups") == []
+    assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
+    lane.host.remove(NAME)
+    lane.host.client("import", str(file))
+    lane.host.power(NAME, "start")
+    assert (digest(lane), taken(lane)) == (before, ["monday"])
+    # Imported, it is the same snapshot; taken anew, it is another.
+    done(lane, state="absent")
+    assert done(lane, export=export)["changed"]
+    checked(file)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_export_killed_at_each_write_leaves_nothing_half(lane: Lane, tmp_path: Path, when: str) -> None:
+    given(lane, "stopped")
+    file = tmp_path / "snap.tar"
+    export = {"file": str(file), "compression": "none"}
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "export": export}
+    for number in range(1, 5):
+        died = killed(number, when, both, "lxd_snapshot")
+        assert died or when == "after"
+        done(lane, export=export)
+        checked(file)
+        assert not done(lane, export=export)["changed"]
+        assert lane.host.call("GET", f"instances/{NAME}/backups") == []
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/monday")
+    file.write_text("mine")
+    file.with_name(f"{file.name}.sha256").unlink()
+    assert "was not made by this module" in snap_task(lane, {"export": export})["msg"]
+    assert file.read_text() == "mine"
 
 
 REFUSALS: tuple[tuple[Params, str], ...] = (

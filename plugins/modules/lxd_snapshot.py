@@ -37,7 +37,8 @@ options:
       - V(restored) - the root and the configuration of the instance are made what they were then. Every run does that,
         since an instance that was not written to cannot be told from one that was, unless there is a O(restore_id).
       - A restore kills the guest of a running instance, and starts it again. A frozen one is started for a moment, and
-        frozen again. What the restore loses is told in RV(loses), also in check mode.
+        frozen again; a task that is killed in that moment leaves it running. What the restore loses is told in
+        RV(loses), also in check mode.
       - What has become of the instance since stays - the fleet it is of, and where it was moved or evacuated from.
     type: str
     choices: [present, absent, restored]

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 import pytest
 from integration.case import Lane, same
 from integration.killed_run import killed, started
-from integration.lab_host import run, wait_until
-from integration.task import task
+from integration.lab_host import LabHost, run, wait_until
+from integration.task import command, task
 
 MODULE = "lxdops.compute.lxd_snapshot"
 NAME, COPY = "snap", "snapcopy"
@@ -158,6 +159,31 @@ def test_the_power_is_what_it_was(lane: Lane, power: str, pool: str) -> None:
     lane.host.remove(NAME)
 
 
+COUNTER = "setsid sh -c 'while true; do echo x >> /count; sleep 0.1; done' </dev/null >/dev/null 2>&1 &"
+
+
+@pytest.mark.thorough
+def test_a_snapshot_with_the_memory_goes_on_where_it_was(criu_host: LabHost) -> None:
+    lane = Lane(criu_host, criu_host.unix)
+    devices = {"root": {"type": "disk", "path": "/", "pool": "fast"}}
+    criu_host.make(NAME, power="running", devices=devices, config={"raw.lxc": "lxc.console.path = none"})
+    try:
+        criu_host.client("exec", NAME, "--", "sh", "-c", COUNTER)
+        wait_until(lambda: "count" in criu_host.shell(NAME, "ls /"), "the counter counts")
+        taken_now = proved(lane, stateful=True)
+        assert taken_now["snapshot"]["stateful"]
+        criu_host.shell(NAME, "mv /count /old")
+        restored = proved(lane, state="restored", stateful=True, restore_id="a")
+        assert "what runs: the guest is killed, and resumed" in restored["loses"]
+        seen = len(criu_host.shell(NAME, "cat /count"))
+        wait_until(lambda: len(criu_host.shell(NAME, "cat /count")) > seen, "the counter goes on")
+        # Without the memory the guest boots.
+        assert done(lane, state="restored")["snapshot"]["state"] == "running"
+        assert "/count" not in criu_host.shell(NAME, "ps")
+    finally:
+        criu_host.remove(NAME)
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_killed_at_a_write_is_ended_by_the_next(lane: Lane, when: str) -> None:
@@ -248,6 +274,41 @@ def test_a_run_that_hangs_does_not_keep_the_guest_quiet(lane: Lane) -> None:
     process.join(timeout=60)
     assert process.exitcode == 1
     assert taken(lane) == [], "a snapshot that was not quiet all the time is kept"
+    lane.host.remove(NAME)
+
+
+def children() -> dict[int, set[int]]:
+    """The processes of each process of this machine."""
+    found: dict[int, set[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            found.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), set()).add(int(path.parent.name))
+    return found
+
+
+def descent(pid: int, found: Mapping[int, set[int]]) -> set[int]:
+    below = found.get(pid, set())
+    return below.union(*(descent(child, found) for child in below))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("execution", ["controller", "host"])
+def test_a_task_whose_ansible_is_killed_leaves_nothing_quiet(lane: Lane, execution: str) -> None:
+    """Both front ends, as Ansible runs them: all its processes die, but for the watchdog, which has no child."""
+    lane.host.shell(NAME, f"head -c 200000000 /dev/urandom > {PATH}")
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "quiesce": QUIET, "execution": execution}
+    with command(both, module=MODULE) as ansible:
+        wait_until(lambda: lane.host.call("GET", f"instances/{NAME}")["status"] == "Frozen", "it is frozen")
+        found = children()
+        below = descent(ansible.pid, found)
+        parents = {pid for pid in below if found.get(pid)}
+        assert len(below - parents) == 1, "there is no watchdog"
+        for pid in {ansible.pid, *parents}:
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: quiet(lane), "the guest goes on", 35)
+    # It waited for the snapshot, which was quiet all the time.
+    assert taken(lane) == ["monday"]
+    assert not done(lane, quiesce=QUIET)["changed"]
     lane.host.remove(NAME)
 
 

@@ -32,16 +32,19 @@ LEFT = timedelta(days=1)
 def read_exported(wanted: Wanted, snapshot: Snapshot | None) -> Exported:
     """What there is of the file."""
     file = wanted.export.file if wanted.export else ""
-    if not os.path.isdir(os.path.dirname(file)):
-        return Exported(problem=f"there is no directory {os.path.dirname(file)} on the machine where this task runs")
+    directory = os.path.dirname(file)
+    if not os.access(directory, os.W_OK | os.X_OK) or not os.path.isdir(directory):
+        return Exported(
+            problem=f"{directory} is no directory that we may write to, on the machine where this task runs"
+        )
     if os.path.isdir(file):
         return Exported(problem=f"{file} is a directory")
     if not os.path.exists(file):
         return Exported()
     try:
-        with open(f"{file}.sha256", encoding="utf-8") as beside:
+        with open(f"{file}.sha256", encoding="utf-8", errors="replace") as beside:
             known = BESIDE.match(beside.read())
-    except FileNotFoundError:
+    except OSError:
         known = None
     if known is None:
         return Exported(problem=f"{file} is there, and was not made by this module, as it has no {file}.sha256 of ours")
@@ -92,11 +95,16 @@ class ExportBackup:
         try:
             on.post(path, body)
             digest, size = self._fetch(on, f"{path}/{name}/export")
+            self._put(f"# {origin} {size}\n{digest}  {os.path.basename(self.export.file)}\n")
+        except OSError as error:
+            where = f"{self.instance}/{self.snapshot} on {on.name}: export.file"
+            raise OperationFailed(f"{where}: it cannot be written: {error}", option="export.file") from None
         finally:
+            with suppress(FileNotFoundError):
+                os.unlink(self._part)
             # Else it expires there.
             with suppress(NotFound, OperationFailed):
                 on.delete(f"{path}/{name}")
-        self._put(f"# {origin} {size}\n{digest}  {os.path.basename(self.export.file)}\n")
 
     @property
     def _part(self) -> str:

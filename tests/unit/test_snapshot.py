@@ -241,7 +241,7 @@ def test_what_is_exported(tmp_path: Path) -> None:
     assert plan(wanted, found(one())) != []
     nowhere = wants(export={"file": "/nowhere/at/all", "compression": None, "optimized": False})
     seen = replace(shelf(one()), exported=read_exported(nowhere, one()))
-    with pytest.raises(Refused, match="there is no directory"):
+    with pytest.raises(Refused, match="/nowhere/at is no directory that we may write to"):
         plan(nowhere, seen)
 
 

@@ -49,20 +49,17 @@ class Create:
     def run(self, on: Api) -> None:
         query = {"target": self.target} if self.target else {}
         on.post("instances", self.body(), **query)
-        for attempt in (1, 2, 3):
-            found = on.find_tagged(f"instances/{self.result.name}")
-            if found is None:
-                raise OperationFailed(f"{on.name}: {self.result.name} was created, but is gone")
-            data, etag = found
-            # Written as declared, without the marker: to a copy the server adds all that its origin has.
-            config = with_servers_keys(self.result.config, data["config"])
-            declared = {"config": config, "devices": self.body()["devices"]}
-            try:
-                on.put(f"instances/{self.result.name}", {**writable(data), **declared}, etag)
-                return
-            except Conflict:
-                if attempt == 3:
-                    raise
+        insist(lambda: self._finish(on))
+
+    def _finish(self, on: Api) -> None:
+        """Write it as declared, without the marker: to a copy the server adds all that its origin has."""
+        found = on.find_tagged(f"instances/{self.result.name}")
+        if found is None:
+            raise OperationFailed(f"{on.name}: {self.result.name} was created, but is gone")
+        data, etag = found
+        config = with_servers_keys(self.result.config, data["config"])
+        declared = {"config": config, "devices": self.body()["devices"]}
+        on.put(f"instances/{self.result.name}", {**writable(data), **declared}, etag)
 
     def body(self) -> dict[str, Any]:
         """The body of ``POST /1.0/instances``."""
@@ -293,6 +290,18 @@ def powers(name: str, actions: Iterable[str], timeout: int = 30, force: bool = F
 def writable(data: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an instance that a PUT replaces."""
     return {key: data[key] for key in ("architecture", "config", "description", "devices", "ephemeral", "profiles")}
+
+
+def insist(write: Callable[[], None]) -> None:
+    """Write, and twice again where somebody else was faster: the server changes its own keys of an instance on its own
+    time after a start or a stop. ``write`` reads anew each time."""
+    for _attempt in (1, 2):
+        try:
+            write()
+        except Conflict:
+            continue
+        return
+    write()
 
 
 def rewrite(on: Api, name: str, config: Callable[[dict[str, str]], dict[str, str]], **changed: Any) -> None:

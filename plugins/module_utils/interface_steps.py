@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .errors import Conflict, LxdError, NotFound, OperationFailed
+from .errors import LxdError, NotFound, OperationFailed
 from .instance import Current
-from .instance_steps import NEXT_BOOT, Power, Update, writable
+from .instance_steps import NEXT_BOOT, Power, Update, insist, writable
 from .steps import Api
 
 
@@ -59,7 +59,7 @@ class PlugCold:
             ) from None
 
     def _write(self, on: Api, device: Mapping[str, str] | None) -> None:
-        for attempt in (1, 2, 3):
+        def write() -> None:
             found = on.find_tagged(f"instances/{self.after.name}")
             if found is None:
                 raise NotFound(f"{self.after.name} is no longer on {on.name}")
@@ -67,13 +67,9 @@ class PlugCold:
             devices = {name: options for name, options in data["devices"].items() if name != self.device}
             if device is not None:
                 devices[self.device] = dict(device)
-            try:
-                on.put(f"instances/{self.after.name}", {**writable(data), "devices": devices}, etag)
-                return
-            except Conflict:
-                # The server cleans up after a stop, or a start that failed, on its own time.
-                if attempt == 3:
-                    raise
+            on.put(f"instances/{self.after.name}", {**writable(data), "devices": devices}, etag)
+
+        insist(write)
 
     def _start(self, on: Api) -> None:
         for power in self.start:

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 Current = TypeVar("Current")
@@ -34,8 +35,12 @@ class Api(Reader, Protocol):
 
     endpoint: str
     extensions: frozenset[str]
+    wait_timeout: float
 
     def text(self, path: str, /, **query: Any) -> str: ...
+    def download(
+        self, path: str, /, **query: Any
+    ) -> AbstractContextManager[tuple[dict[str, str], Iterator[bytes]]]: ...
     def post(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Any: ...
     def patch(self, path: str, body: Mapping[str, Any]) -> Any: ...
     def put(

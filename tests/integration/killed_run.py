@@ -19,12 +19,14 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 
 def die_at(number: int, when: str) -> None:
-    """Let this process end at its NUMBERth write."""
+    """Let this process end at its NUMBERth write; not those that it forks."""
     send = requests.Session.send
-    writes = 0
+    writes, mine = 0, os.getpid()
 
     def counting(self: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         nonlocal writes
+        if os.getpid() != mine:
+            return send(self, request, **kwargs)
         writes += request.method != "GET"
         due = request.method != "GET" and writes == number
         if due and when == "before":

@@ -19,7 +19,7 @@ DEAD = {"endpoint": "https://127.0.0.1:1"}
 """A host that does not answer."""
 EMPTY = {"identity": "0" * 16, "server_name": "lxd0", "clustered": False, "instances": []}
 """Its record."""
-FINDING = ("lxd_drain", "lxd_interface", "lxd_migration", "lxd_rebuild")
+FINDING = ("lxd_drain", "lxd_interface", "lxd_migration", "lxd_rebuild", "lxd_snapshot")
 """The modules whose examples find these."""
 FOUND = [
     {"name": "web1", "source": {"alias": "debian/12"}},
@@ -40,6 +40,9 @@ def stocked(lxd: LabHost, lxd_hosts: list[LabHost]) -> Iterator[LabHost]:
         host.remove(*host.instances())
     lxd.client("profile", "device", "set", "default", "root", "pool=default")
     lxd.call("DELETE", "images/aliases/debian/12")
+    for image in lxd.call("GET", "images?recursion=1"):
+        if "lxdops.snapshot" in image["properties"]:
+            lxd.call("DELETE", f"images/{image['fingerprint']}")
 
 
 def tasks_of(module: str) -> list[dict[str, Any]]:
@@ -70,7 +73,7 @@ def outputs(stocked: LabHost, lxd_hosts: list[LabHost], tmp_path_factory: pytest
         for module in MODULES
     ]
     directory = tmp_path_factory.mktemp("examples")
-    output = play(plays, directory, {"records": str(directory), **own}).stdout
+    output = play(plays, directory, {"records": str(directory), "backups": str(directory), **own}).stdout
     parts = re.split(r"^PLAY \[(\w+)\].*$", output, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 

@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "compare": {"errors"},
     "lxd": {"errors"},
     "converge": {"errors", "steps"},
+    "watchdog": {"errors"},
     "front": {"errors", "lxd"},
     "targets": {"errors", "front", "lxd", "migration_params"},
 }

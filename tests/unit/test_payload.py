@@ -20,6 +20,7 @@ MOST = {
     "lxd_interface": (19, 46),
     "lxd_migration": (24, 55),
     "lxd_rebuild": (24, 53),
+    "lxd_snapshot": (26, 68),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -1,0 +1,335 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, lxdops.compute contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A snapshot of an instance is taken, deleted, or restored."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lxd_snapshot
+short_description: Take, delete and restore snapshots of an LXD or Incus instance
+description:
+  - Takes one snapshot of an instance, deletes it, or restores the instance from it. The instance runs, is frozen, or
+    stopped, as it was before. Only a restore interrupts a running one.
+  - A snapshot holds the root of the instance and its configuration, devices and profiles. Custom volumes that are
+    attached to it are not in it, and a restore does not touch them; RV(left_out) names them.
+  - A run that was killed is ended by the next one. What the server was told to do it ends by itself.
+author:
+  - lxdops.compute contributors (@lxdops)
+extends_documentation_fragment:
+  - lxdops.compute.connection
+  - lxdops.compute.attributes
+  - lxdops.compute.attributes.changes
+options:
+  name:
+    description: Name of the instance. Only for O(state=absent) it need not exist.
+    type: str
+    required: true
+  snapshot:
+    description: Name of the snapshot - 1 to 63 letters, digits, dots, colons, hyphens and underscores.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) - there is such a snapshot. One that is there is not taken anew.
+      - V(absent) - there is none.
+      - V(restored) - the root and the configuration of the instance are made what they were then. Every run does that,
+        since an instance that was not written to cannot be told from one that was, unless there is a O(restore_id).
+      - A restore kills the guest of a running instance, and starts it again. A frozen one is started for a moment, and
+        frozen again; a task that is killed in that moment leaves it running. What the restore loses is told in
+        RV(loses), also in check mode.
+      - What has become of the instance since stays - the fleet it is of, and where it was moved or evacuated from.
+    type: str
+    choices: [present, absent, restored]
+    default: present
+  stateful:
+    description:
+      - For O(state=present), whether the memory of the running instance is saved too. A container needs a server with
+        a working CRIU (LXD before 6.6, Incus), a virtual machine the config C(migration.stateful).
+      - For O(state=restored), whether the memory is restored, after which the instance runs.
+    type: bool
+  expires:
+    description:
+      - When the server deletes the snapshot, for O(state=present) - some time after it was taken, like V(12h), V(7d) or
+        V(4w) (also V(s) and V(m), for minutes), at a point of time like V(2027-01-31T12:00:00Z), or V(never).
+      - If not named, a new one has what the instance's C(snapshots.expiry) says, and another keeps what it has.
+    type: str
+  quiesce:
+    description:
+      - Keep the guest of a running instance quiet while a snapshot is taken, for O(state=present). Nothing is done
+        where none is to be taken, or where the instance does not run. One that is frozen stays so.
+      - With V({}) the guest writes what it holds back (C(sync)) and is frozen, which is for containers. A virtual
+        machine has commands only.
+      - It goes on after O(quiesce.timeout) seconds at the latest, also where the task is killed. A process beside the
+        task, on the machine where that runs, sees to it. Where that whole machine dies, the next task of this module
+        for the instance does, by the mark C(user.lxdops.quiesced).
+    type: dict
+    suboptions:
+      freeze:
+        description: Whether the guest is frozen.
+        type: bool
+        default: true
+      before:
+        description: A command of the guest's shell that is run before. Where it fails no snapshot is taken.
+        type: str
+      after:
+        description:
+          - A command that is run afterwards, also where no snapshot was taken. It must bear to be run twice.
+          - Where it fails the task does, and the snapshot stays.
+        type: str
+      timeout:
+        description:
+          - Seconds that the guest may be quiet, 1 to 600. A snapshot that takes longer is deleted, and the task fails.
+            On a pool that copies files (C(dir)) it takes as long as the root is large.
+        type: int
+        default: 30
+  keep:
+    description:
+      - How many snapshots are kept of those whose names match a pattern, for O(state=present). Older ones are deleted,
+        the one that the task names never is. Others are not touched.
+    type: dict
+    suboptions:
+      count:
+        description: How many, the newest.
+        type: int
+        required: true
+      pattern:
+        description: A pattern of the shell, like V(nightly-*). The snapshot's own name must match it.
+        type: str
+        required: true
+  publish:
+    description:
+      - Make an image of the snapshot, for O(state=present). The instance does not notice. The image is known by its
+        property C(lxdops.snapshot), so it is made once. It stays when the snapshot is deleted.
+    type: dict
+    suboptions:
+      alias:
+        description:
+          - An alias for the image. Where it names the image of another snapshot that was published by this module, it
+            names this one from then on, and the other image stays. An alias of any other image is refused.
+        type: str
+      properties:
+        description: Properties of the image, like C(description). V(null) removes one, others stay as they are.
+        type: dict
+      public:
+        description: Whether everybody who reaches the server may fetch it. A new one is not, if this is not named.
+        type: bool
+      compression:
+        description: How a new image is compressed, like V(gzip), V(zstd) or V(none). By default as the server says.
+        type: str
+  export:
+    description:
+      - Write a backup of the instance to a file, for O(state=present), on the machine where the task runs (see
+        O(execution)).
+      - The server has no backup of a snapshot alone. The file holds the instance as it is while the file is made, and
+        all its snapshots. It is made again where the snapshot was taken anew since, and not for other changes.
+      - Beside it, with C(.sha256) at the end of the name, is its checksum, as C(sha256sum --check) reads it. Both have
+        the mode 0600. The file has its name when it is complete. The server's own copy is deleted.
+      - C(lxc import) and C(incus import) make an instance of it.
+    type: dict
+    suboptions:
+      file:
+        description: Absolute path. The directory must exist. A file that is there, without our checksum, is refused.
+        type: path
+        required: true
+      compression:
+        description: How it is compressed, like V(gzip), V(zstd) or V(none). By default as the server says.
+        type: str
+      optimized:
+        description: In the format of the storage, which is smaller, and read by a pool of the same driver only.
+        type: bool
+        default: false
+  restore_id:
+    description:
+      - A word for O(state=restored) - letters, digits, dots, colons, hyphens, underscores. An instance that was
+        restored from this snapshot with this word the last time is not restored again.
+    type: str
+  force:
+    description:
+      - For O(state=restored), delete newer snapshots that are in the way. On a pool of zfs all newer ones are, and
+        without this the restore is refused. Other pools keep them.
+    type: bool
+    default: false
+seealso:
+  - module: lxdops.compute.lxd_instance
+  - module: lxdops.compute.lxd_rebuild
+"""
+
+EXAMPLES = r"""
+- name: A snapshot for a week
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: before-upgrade
+    expires: 7d
+
+- name: Another one, while nothing is written
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: quiet
+    quiesce:
+      before: touch /run/backup
+      after: rm -f /run/backup
+
+- name: Three of these are kept
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    keep: {count: 3, pattern: nightly-*}
+
+- name: An image of one, from which others can be made
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    publish:
+      alias: web
+      properties: {description: Web server}
+
+- name: A file of the instance and its snapshots
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    export: {file: "{{ backups }}/web1.tar.gz"}
+
+- name: Back to the first, once for this word
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: before-upgrade
+    state: restored
+    restore_id: ticket-4711
+
+- name: Gone
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: before-upgrade
+    state: absent
+"""
+
+RETURN = r"""
+snapshot:
+  description: The snapshot after the task. With O(state=restored) the instance, since that is what changes.
+  returned: success
+  type: dict
+  contains:
+    instance:
+      description: The instance.
+      type: str
+      returned: always
+      sample: web1
+    snapshot:
+      description: The snapshot.
+      type: str
+      returned: always
+      sample: before-upgrade
+    snapshots:
+      description: All snapshots that the instance has.
+      type: list
+      elements: str
+      returned: always
+      sample: [before-upgrade]
+    state:
+      description: V(present) or V(absent). With O(state=restored) the power state of the instance.
+      type: str
+      returned: always
+      sample: present
+    stateful:
+      description: Whether the memory is in it.
+      type: bool
+      returned: when present
+      sample: false
+    expires:
+      description: When it expires, in the task's words where that is so.
+      type: str
+      returned: when present, and O(expires) is named
+      sample: 7d
+    image:
+      description: The image of the snapshot, with the properties that the task names. V(null) where there is none.
+      type: dict
+      returned: when O(publish) is named
+      sample: {alias: web, public: false, properties: {description: Web server}}
+    file:
+      description: The file that holds the snapshot. V(null) where there is none.
+      type: str
+      returned: when O(export) is named
+      sample: /var/tmp/web1.tar.gz
+    restored:
+      description: What the instance was restored from the last time, with which word. V(null) where it was without one.
+      type: dict
+      returned: with O(state=restored)
+      sample: {snapshot: before-upgrade, restore_id: ticket-4711}
+    config:
+      description: The configuration of the instance.
+      type: dict
+      returned: with O(state=restored)
+      sample: {limits.memory: 512MiB}
+    devices:
+      description: The devices of the instance.
+      type: dict
+      returned: with O(state=restored)
+      sample: {}
+    profiles:
+      description: The profiles of the instance.
+      type: list
+      elements: str
+      returned: with O(state=restored)
+      sample: [default]
+created_at:
+  description: When the snapshot was taken. V(null) where there is none.
+  returned: success
+  type: str
+  sample: "2026-11-22T10:00:00.123456789Z"
+expires_at:
+  description: When the server deletes it. V(null) for never.
+  returned: success
+  type: str
+  sample: "2026-11-29T10:00:00Z"
+left_out:
+  description: The custom volumes that are attached to the instance (C(POOL/VOLUME)), which no snapshot of it holds.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+fingerprint:
+  description: The fingerprint of the image. V(null) where there is none.
+  returned: when O(publish) is named
+  type: str
+  sample: 3c6ad0b5f3a1e1d0a0c5b6f1c8d1e7f4a2b3c4d5e6f708192a3b4c5d6e7f8091
+sha256:
+  description: The checksum of the file. V(null) where there is none.
+  returned: when O(export) is named
+  type: str
+  sample: 9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab
+loses:
+  description: What the restore loses.
+  returned: with O(state=restored)
+  type: list
+  elements: str
+  sample: ["what was written to the root since 2026-11-22T10:00:00.123456789Z", "config as it is now: limits.memory"]
+steps:
+  description: What was done, or in check mode would be done.
+  returned: always
+  type: list
+  elements: str
+  sample: ["take snapshot before-upgrade of web1, which expires 7d after it was taken"]
+"""
+
+from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
+from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_domain import converge_snapshot
+from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_params import snapshot_spec
+
+
+def spec() -> dict[str, object]:
+    """What is accepted, as documented above."""
+    return {"argument_spec": {**connection_spec(), **snapshot_spec()}}
+
+
+work = converge_snapshot
+
+
+def main() -> None:
+    """Run the module."""
+    run(spec(), work)
+
+
+if __name__ == "__main__":
+    main()

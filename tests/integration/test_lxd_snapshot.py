@@ -1,0 +1,452 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""lxd_snapshot: what a snapshot holds comes back, and nothing else is touched, whatever is killed."""
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.case import Lane, same
+from integration.killed_run import killed, started
+from integration.lab_host import LabHost, run, wait_until
+from integration.task import command, task
+
+MODULE = "lxdops.compute.lxd_snapshot"
+NAME, COPY = "snap", "snapcopy"
+PARTS = ("changed", "steps", "diff", "snapshot", "loses")
+PATH, LOCK = "/root/data", "/root/locked"
+Params = Mapping[str, Any]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _left(lane: Lane) -> Iterator[None]:
+    yield
+    lane.host.remove(NAME)
+
+
+@pytest.fixture(autouse=True)
+def _given(lane: Lane) -> None:
+    """A running instance without snapshots."""
+    given(lane, "running")
+
+
+def given(lane: Lane, power: str, **body: Any) -> None:
+    lane.host.given(NAME, power=power, **body)
+    if power == "running":
+        lane.host.shell(NAME, f"rm -f {PATH} {LOCK}")
+    for name in taken(lane):
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/{name}")
+
+
+def taken(lane: Lane) -> list[str]:
+    """The names of the snapshots."""
+    return [url.rsplit("/", 1)[1] for url in lane.host.call("GET", f"instances/{NAME}/snapshots")]
+
+
+def snap_task(lane: Lane, params: Params, *, check: bool = False) -> dict[str, Any]:
+    return task({**lane.connection, "name": NAME, "snapshot": "monday", **params}, module=MODULE, check=check)
+
+
+def done(lane: Lane, **params: Any) -> dict[str, Any]:
+    result = snap_task(lane, params)
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def everything(lane: Lane) -> dict[str, Any]:
+    found = lane.host.everything()
+    return {**found, "snapshots": lane.host.call("GET", f"instances/{NAME}/snapshots?recursion=1")}
+
+
+def proved(lane: Lane, **params: Any) -> dict[str, Any]:
+    """Check, apply, again; the result of the apply."""
+    before = everything(lane)
+    checked = snap_task(lane, params, check=True)
+    assert not checked.get("failed"), checked["msg"]
+    same(everything(lane), before)
+    assert checked["changed"]
+    applied = done(lane, **params)
+    same({part: applied.get(part) for part in PARTS}, {part: checked.get(part) for part in PARTS})
+    after = everything(lane)
+    again = done(lane, **params)
+    assert (again["changed"], again["steps"]) == (False, [])
+    same(everything(lane), after)
+    same(again["snapshot"], applied["snapshot"])
+    return applied
+
+
+def digest(lane: Lane) -> str:
+    return lane.host.shell(NAME, f"sha256sum {PATH}").split()[0]
+
+
+def fill(lane: Lane) -> str:
+    """Data of some size; its checksum."""
+    lane.host.shell(NAME, f"head -c 3000000 /dev/urandom > {PATH}")
+    return digest(lane)
+
+
+def test_taken_edited_and_deleted(lane: Lane) -> None:
+    first = proved(lane, expires="7d")
+    found = lane.host.query(f"instances/{NAME}/snapshots/monday")
+    assert found["expires_at"] == first["expires_at"]
+    left = datetime.fromisoformat(found["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+    same(first["snapshot"], {"state": "present", "expires": "7d", "stateful": False, "snapshots": ["monday"]})
+
+    edited = proved(lane, expires="never")
+    assert edited["steps"] == [f"set that {NAME}/monday expires never"]
+    assert edited["expires_at"] is None
+    assert lane.host.query(f"instances/{NAME}/snapshots/monday")["created_at"] == first["created_at"]
+
+    proved(lane, state="absent")
+    assert taken(lane) == []
+    assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
+
+
+def test_restored_with_its_data_and_config(lane: Lane) -> None:
+    lane.host.call("PATCH", f"instances/{NAME}", {"config": {"user.then": "yes", "user.lxdops.fleet": "old"}})
+    before = fill(lane)
+    done(lane)
+    after = {"config": {"user.then": "", "user.now": "yes", "user.lxdops.fleet": "new"}}
+    lane.host.call("PATCH", f"instances/{NAME}", after)
+    assert fill(lane) != before
+
+    params = {"state": "restored", "restore_id": "first"}
+    result = proved(lane, **params)
+    assert "config as it is now: user.now, user.then" in result["loses"]
+    assert "what runs: the guest is killed, and started again" in result["loses"]
+    assert digest(lane) == before
+    found = lane.host.query(f"instances/{NAME}")
+    assert found["status"] == "Running"
+    own = {key: value for key, value in found["config"].items() if key.startswith("user.")}
+    marks = {"user.lxdops.fleet": "new", "user.lxdops.restored": "monday first"}
+    assert own == {"user.then": "yes", **marks}
+    fill(lane)
+    assert not done(lane, **params)["changed"], "restored twice with one word"
+    assert done(lane, state="restored", restore_id="second")["changed"]
+    assert digest(lane) == before
+    assert done(lane, state="restored")["changed"]
+    assert "user.lxdops.restored" not in lane.host.query(f"instances/{NAME}")["config"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("pool", ["default", "fast"])
+@pytest.mark.parametrize("power", ["running", "stopped", "frozen"])
+def test_the_power_is_what_it_was(lane: Lane, power: str, pool: str) -> None:
+    """On a pool of directories, and one of btrfs."""
+    given(lane, "running", devices={"root": {"type": "disk", "path": "/", "pool": pool}})
+    before = fill(lane)
+    lane.host.shell(NAME, "sync")
+    if power != "running":
+        lane.host.power(NAME, {"stopped": "stop", "frozen": "freeze"}[power], force=True)
+    proved(lane, expires="1h")
+    assert lane.host.query(f"instances/{NAME}")["status"] == power.capitalize()
+    done(lane, snapshot="tuesday")
+    lane.host.write(NAME, PATH, "spoiled") if power != "frozen" else None
+    proved(lane, state="restored", restore_id="a")
+    assert lane.host.query(f"instances/{NAME}")["status"] == power.capitalize()
+    assert sorted(taken(lane)) == ["monday", "tuesday"]
+    if power != "running":
+        lane.host.power(NAME, {"stopped": "start", "frozen": "unfreeze"}[power])
+    assert digest(lane) == before
+    lane.host.remove(NAME)
+
+
+COUNTER = "setsid sh -c 'while true; do echo x >> /count; sleep 0.1; done' </dev/null >/dev/null 2>&1 &"
+
+
+@pytest.mark.thorough
+def test_a_snapshot_with_the_memory_goes_on_where_it_was(criu_host: LabHost) -> None:
+    lane = Lane(criu_host, criu_host.unix)
+    devices = {"root": {"type": "disk", "path": "/", "pool": "fast"}}
+    criu_host.make(NAME, power="running", devices=devices, config={"raw.lxc": "lxc.console.path = none"})
+    try:
+        criu_host.client("exec", NAME, "--", "sh", "-c", COUNTER)
+        wait_until(lambda: "count" in criu_host.shell(NAME, "ls /"), "the counter counts")
+        taken_now = proved(lane, stateful=True)
+        assert taken_now["snapshot"]["stateful"]
+        criu_host.shell(NAME, "mv /count /old")
+        restored = proved(lane, state="restored", stateful=True, restore_id="a")
+        assert "what runs: the guest is killed, and resumed" in restored["loses"]
+        seen = len(criu_host.shell(NAME, "cat /count"))
+        wait_until(lambda: len(criu_host.shell(NAME, "cat /count")) > seen, "the counter goes on")
+        # Without the memory the guest boots.
+        assert done(lane, state="restored")["snapshot"]["state"] == "running"
+        assert "/count" not in criu_host.shell(NAME, "ps")
+    finally:
+        criu_host.remove(NAME)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_killed_at_a_write_is_ended_by_the_next(lane: Lane, when: str) -> None:
+    fill(lane)
+    tasks: list[Params] = [
+        {},
+        {"expires": "7d"},
+        {"state": "restored", "restore_id": "a"},
+        {"state": "absent"},
+    ]
+    for params in tasks:
+        both = {**lane.connection, "name": NAME, "snapshot": "monday", **params}
+        number = 1
+        while killed(number, when, both, "lxd_snapshot"):
+            number += 1
+            if params.get("state") != "restored":
+                break
+        done(lane, **params)
+        assert not done(lane, **params)["changed"]
+        assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
+        assert taken(lane) == ([] if params.get("state") == "absent" else ["monday"])
+
+
+QUIET = {"before": f"touch {LOCK}", "after": f"rm -f {LOCK}"}
+
+
+def quiet(lane: Lane) -> bool:
+    """Whether nothing of the quiet is left: it runs, is not marked, and is not locked."""
+    found = lane.host.call("GET", f"instances/{NAME}")
+    runs = found["status"] == "Running" and "user.lxdops.quiesced" not in found["config"]
+    return runs and "locked" not in lane.host.shell(NAME, "ls /root")
+
+
+def test_taken_while_the_guest_is_quiet(lane: Lane) -> None:
+    result = proved(lane, quiesce=QUIET)
+    assert result["steps"] == [f"take snapshot monday of {NAME}, frozen between commands"]
+    assert quiet(lane)
+    # The snapshot is of the time between the commands, and does not bring the marker back.
+    done(lane, state="restored")
+    found = lane.host.query(f"instances/{NAME}")
+    assert (found["status"], "user.lxdops.quiesced" in found["config"]) == ("Running", False)
+    assert "locked" in lane.host.shell(NAME, "ls /root")
+
+    failed = snap_task(lane, {"snapshot": "tuesday", "quiesce": {**QUIET, "before": "echo no; false"}})
+    assert "quiesce.before: 'echo no; false' ended with 1: no" in failed["msg"]
+    assert taken(lane) == ["monday"]
+    assert quiet(lane)
+
+
+@pytest.mark.parametrize("seconds", [-10, pytest.param(3, marks=pytest.mark.thorough)])
+def test_what_was_left_quiet_is_ended_by_the_next_run(lane: Lane, seconds: int) -> None:
+    """Nothing is left of the run that began it; its deadline is over, or will be."""
+    boot = lane.host.query(f"instances/{NAME}")["last_used_at"]
+    lane.host.shell(NAME, f"touch {LOCK}")
+    mark = f"{boot} {int(time.time()) + seconds}"
+    lane.host.call("PATCH", f"instances/{NAME}", {"config": {"user.lxdops.quiesced": mark}})
+    lane.host.power(NAME, "freeze")
+    result = proved(lane, quiesce=QUIET)
+    assert result["steps"][0] == f"end what left {NAME} quiesced"
+    assert quiet(lane)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_quiet_run_killed_at_each_write_leaves_nothing_quiet(lane: Lane, when: str) -> None:
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "quiesce": QUIET}
+    number = 1
+    while killed(number, when, both, "lxd_snapshot"):
+        wait_until(lambda: quiet(lane), f"the guest goes on after a kill {when} write {number}", 15)
+        done(lane, quiesce=QUIET)
+        assert taken(lane) == ["monday"]
+        assert quiet(lane)
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/monday")
+        number += 1
+    assert number > 8
+
+
+@pytest.mark.thorough
+def test_a_run_that_hangs_does_not_keep_the_guest_quiet(lane: Lane) -> None:
+    lane.host.shell(NAME, f"head -c 200000000 /dev/urandom > {PATH}")
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "quiesce": {**QUIET, "timeout": 5}}
+    process = started(both, module="lxd_snapshot")
+    wait_until(lambda: lane.host.call("GET", f"instances/{NAME}")["status"] == "Frozen", "it is frozen")
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(lambda: quiet(lane), "the guest goes on", 15)
+    os.kill(process.pid, signal.SIGCONT)
+    process.join(timeout=60)
+    assert process.exitcode == 1
+    assert taken(lane) == [], "a snapshot that was not quiet all the time is kept"
+    lane.host.remove(NAME)
+
+
+def children() -> dict[int, set[int]]:
+    """The processes of each process of this machine."""
+    found: dict[int, set[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            found.setdefault(int(path.read_text().rpartition(")")[2].split()[1]), set()).add(int(path.parent.name))
+    return found
+
+
+def descent(pid: int, found: Mapping[int, set[int]]) -> set[int]:
+    below = found.get(pid, set())
+    return below.union(*(descent(child, found) for child in below))
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("execution", ["controller", "host"])
+def test_a_task_whose_ansible_is_killed_leaves_nothing_quiet(lane: Lane, execution: str) -> None:
+    """Both front ends, as Ansible runs them: all its processes die, but for the watchdog, which has no child."""
+    lane.host.shell(NAME, f"head -c 200000000 /dev/urandom > {PATH}")
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "quiesce": QUIET, "execution": execution}
+    with command(both, module=MODULE) as ansible:
+        wait_until(lambda: lane.host.call("GET", f"instances/{NAME}")["status"] == "Frozen", "it is frozen")
+        found = children()
+        below = descent(ansible.pid, found)
+        parents = {pid for pid in below if found.get(pid)}
+        assert len(below - parents) == 1, "there is no watchdog"
+        for pid in {ansible.pid, *parents}:
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: quiet(lane), "the guest goes on", 35)
+    # It waited for the snapshot, which was quiet all the time.
+    assert taken(lane) == ["monday"]
+    assert not done(lane, quiesce=QUIET)["changed"]
+    lane.host.remove(NAME)
+
+
+def test_kept_are_the_newest_of_a_pattern(lane: Lane) -> None:
+    for name in ("other", "n-1", "n-2"):
+        lane.host.call("POST", f"instances/{NAME}/snapshots", {"name": name})
+    proved(lane, snapshot="n-3", keep={"count": 2, "pattern": "n-*"})
+    assert sorted(taken(lane)) == ["n-2", "n-3", "other"]
+
+
+@pytest.fixture
+def images(lane: Lane) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The images of snapshots, all of which are removed."""
+
+    def found() -> list[dict[str, Any]]:
+        every = lane.host.call("GET", "images?recursion=1")
+        return [image for image in every if "lxdops.snapshot" in image["properties"]]
+
+    yield found
+    lane.host.remove(COPY)
+    for image in found():
+        lane.host.call("DELETE", f"images/{image['fingerprint']}")
+
+
+def test_published_and_launched(lane: Lane, images: Callable[[], list[dict[str, Any]]]) -> None:
+    before = fill(lane)
+    done(lane)
+    fill(lane)
+    publish = {"alias": "golden", "properties": {"description": "Web"}, "public": True, "compression": "none"}
+    result = proved(lane, publish=publish)
+    (image,) = images()
+    same(image, {"fingerprint": result["fingerprint"], "public": True, "properties": {"description": "Web"}})
+    assert lane.host.query("images/aliases/golden")["target"] == result["fingerprint"]
+    assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
+    lane.done(name=COPY, source={"alias": "golden"}, wait_for=["running"])
+    assert lane.host.shell(COPY, f"sha256sum {PATH}").split()[0] == before
+    lane.host.remove(COPY)
+
+    proved(lane, publish={"alias": "golden", "public": False, "properties": {"description": None, "os": "tiny"}})
+    (image,) = images()
+    assert (image["public"], image["properties"].get("description")) == (False, None)
+    # The next snapshot takes the alias over.
+    proved(lane, snapshot="tuesday", publish={"alias": "golden", "compression": "none"})
+    assert len(images()) == 2
+    refused = snap_task(lane, {"publish": {"alias": "tiny"}})
+    assert "publish.alias: tiny names the image" in refused["msg"]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("pool", ["default", "fast"])
+def test_publishing_killed_at_each_write_makes_one_image(
+    lane: Lane, images: Callable[[], list[dict[str, Any]]], pool: str, when: str
+) -> None:
+    given(lane, "stopped", devices={"root": {"type": "disk", "path": "/", "pool": pool}})
+    publish = {"alias": "golden", "compression": "none"}
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "publish": publish}
+    for number in (1, 2, 3):
+        assert killed(number, when, both, "lxd_snapshot")
+        done(lane, publish=publish)
+        assert not done(lane, publish=publish)["changed"]
+        (image,) = images()
+        assert [alias["name"] for alias in image["aliases"]] == ["golden"]
+        assert lane.host.query(f"instances/{NAME}")["status"] == "Stopped"
+        lane.host.call("DELETE", f"images/{image['fingerprint']}")
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/monday")
+    lane.host.remove(NAME)
+
+
+def checked(file: Path) -> None:
+    """A complete file, with its checksum, which nobody else may read; nothing else is in the directory."""
+    beside = file.with_name(f"{file.name}.sha256")
+    run(["sh", "-c", f"cd {file.parent} && sha256sum --check --strict {beside.name}"])
+    assert {path.name for path in file.parent.iterdir()} == {file.name, beside.name}
+    assert [path.stat().st_mode & 0o777 for path in (file, beside)] == [0o600] * 2
+
+
+def test_exported_and_imported(lane: Lane, tmp_path: Path) -> None:
+    before = fill(lane)
+    file = tmp_path / "snap.tar"
+    export = {"file": str(file), "compression": "none"}
+    result = proved(lane, export=export)
+    checked(file)
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == result["sha256"]
+    assert lane.host.call("GET", f"instances/{NAME}/backups") == []
+    assert lane.host.query(f"instances/{NAME}")["status"] == "Running"
+    lane.host.remove(NAME)
+    lane.host.client("import", str(file))
+    lane.host.power(NAME, "start")
+    assert (digest(lane), taken(lane)) == (before, ["monday"])
+    # Imported, it is the same snapshot; taken anew, it is another.
+    done(lane, state="absent")
+    assert done(lane, export=export)["changed"]
+    checked(file)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_export_killed_at_each_write_leaves_nothing_half(lane: Lane, tmp_path: Path, when: str) -> None:
+    given(lane, "stopped")
+    file = tmp_path / "snap.tar"
+    export = {"file": str(file), "compression": "none"}
+    both = {**lane.connection, "name": NAME, "snapshot": "monday", "export": export}
+    for number in range(1, 5):
+        died = killed(number, when, both, "lxd_snapshot")
+        assert died or when == "after"
+        done(lane, export=export)
+        checked(file)
+        assert not done(lane, export=export)["changed"]
+        assert lane.host.call("GET", f"instances/{NAME}/backups") == []
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/monday")
+    file.write_text("mine")
+    file.with_name(f"{file.name}.sha256").unlink()
+    assert "was not made by this module" in snap_task(lane, {"export": export})["msg"]
+    assert file.read_text() == "mine"
+
+
+REFUSALS: tuple[tuple[Params, str], ...] = (
+    ({"name": "nobody"}, "there is no such instance"),
+    ({"snapshot": "a/b"}, "found 'a/b', allowed are 1 to 63 letters"),
+    ({"expires": "soon"}, "expires: found 'soon', allowed are never"),
+    ({"state": "restored"}, "there is no such snapshot; it has none"),
+    ({"state": "restored", "expires": "7d"}, "expires is for state: present, found state: restored"),
+)
+
+
+def test_what_is_refused_changes_nothing(lane: Lane) -> None:
+    before = everything(lane)
+    for params, words in REFUSALS:
+        result = snap_task(lane, params)
+        assert words in result["msg"], result["msg"]
+        assert (result["failed"], result["error"]) == (True, "Refused")
+    stateful = snap_task(lane, {"stateful": True})
+    assert (stateful["failed"], stateful["error"]) == (True, "Refused"), stateful["msg"]
+    same(everything(lane), before)
+
+
+@pytest.mark.thorough
+def test_both_front_ends_give_the_same(lane: Lane) -> None:
+    results = [snap_task(lane, {"execution": where}, check=True) for where in ("host", "controller")]
+    same([results[0].get(part) for part in PARTS], [results[1].get(part) for part in PARTS])

@@ -30,7 +30,7 @@ class Disk:
     size: int
 
 
-def find(path: str) -> Disk | None:
+def find_disk(path: str) -> Disk | None:
     """The block device at a path, or None. A loop device without a file is none."""
     try:
         found = os.stat(path)
@@ -43,7 +43,7 @@ def find(path: str) -> Disk | None:
     return Disk(path, number, int(size) * SECTOR) if size.strip("0") else None
 
 
-def stable(path: str, by_id: str = BY_ID) -> str:
+def stable_path(path: str, by_id: str = BY_ID) -> str:
     """A path that the device has after the next boot too, where udev made one; else the same."""
     if path.startswith(STABLE) or not os.path.isdir(by_id):
         return path
@@ -56,26 +56,26 @@ def stable(path: str, by_id: str = BY_ID) -> str:
     return path
 
 
-def held(disk: Disk) -> tuple[str, ...]:
+def holders(disk: Disk) -> tuple[str, ...]:
     """Who holds a device, in words; nobody may when it goes. Devices made of it, mounts in whatever mount namespace,
     swap, processes that have it open, and what only the kernel itself knows of."""
-    found = [*_made_of(disk), *_mounts(disk), *_swap(disk), *used(disk)]
+    found = [*_made_of(disk), *_mounts(disk), *_swap(disk), *processes_using(disk)]
     if not found and _is_claimed(disk):
         found.append("the kernel: it is claimed exclusively, as by a mount that was taken away while in use")
     return tuple(found)
 
 
-def held_after(disk: Disk, seconds: float) -> tuple[str, ...]:
+def holders_after(disk: Disk, seconds: float) -> tuple[str, ...]:
     """Who still holds it after some time: the kernel takes a mount down on its own time."""
     end = time.monotonic() + seconds
-    found = held(disk)
+    found = holders(disk)
     while found and time.monotonic() < end:
         time.sleep(PAUSE)
-        found = held(disk)
+        found = holders(disk)
     return found
 
 
-def used(disk: Disk, container: str = "") -> tuple[str, ...]:
+def processes_using(disk: Disk, container: str = "") -> tuple[str, ...]:
     """The processes that have the device open, or a file of a filesystem on it. ``container``: only those of one, by
     the name that LXC has for it."""
     numbers = _numbers(disk)
@@ -123,7 +123,7 @@ def _mounts(disk: Disk) -> Iterator[str]:
 
 def _swap(disk: Disk) -> Iterator[str]:
     for line in _read(Path("/proc/swaps")).splitlines()[1:]:
-        found = find(line.split()[0])
+        found = find_disk(line.split()[0])
         if found and found.number in _numbers(disk):
             yield "it is swap"
 

@@ -106,7 +106,7 @@ class Brick:
                     option="connection",
                 ) from None
             except (exception.BrickException, processutils.ProcessExecutionError, OSError, ValueError) as error:
-                lines = [str(error).strip() or type(error).__name__, *said[-SAID:]]
+                lines = [_words(error), *said[-SAID:]]
                 words = hide("; ".join(dict.fromkeys(lines)), secrets(connection))
                 raise OperationFailed(f"os-brick cannot {verb} it ({protocol}): {words}") from None
 
@@ -118,6 +118,13 @@ class Brick:
         for context in (privileged.default, privileged.brick_privsep_hide_output):
             context.set_client_mode(False)
         self._ready = True
+
+
+def _words(error: Exception) -> str:
+    """What an error says; of a program's what that said, since its words may be secret."""
+    if isinstance(error, processutils.ProcessExecutionError):
+        return (error.stderr or error.stdout or error.description or "").strip() or f"exit code {error.exit_code}"
+    return str(error).strip() or type(error).__name__
 
 
 class _Lines(logging.Handler):

@@ -20,7 +20,7 @@ FIXED = 1
 SUPERBLOCK, MAGIC = 1024, 0xEF53
 
 
-def content(path: str) -> str:
+def content_of(path: str) -> str:
     """The kind of filesystem, or of other known data, on a device; empty where it is blank."""
     done = _run("blkid", "--probe", "--output", "export", path, allowed=(0, NOTHING, AMBIVALENT))
     if done.returncode == AMBIVALENT:
@@ -30,12 +30,12 @@ def content(path: str) -> str:
     return kind or ("" if _is_blank(path) else "unknown data")
 
 
-def make(path: str, kind: str, owner: int) -> None:
+def make_filesystem(path: str, kind: str, owner: int) -> None:
     """Make an ext filesystem; ``owner``: the user and group of the host that its root belongs to."""
     _run(f"mkfs.{kind}", "-q", "-F", "-E", f"root_owner={owner}:{owner}", path)
 
 
-def size(path: str) -> int | None:
+def filesystem_size(path: str) -> int | None:
     """Bytes of an ext filesystem, or None for another (the superblock: Documentation/filesystems/ext4)."""
     with open(path, "rb") as device:
         device.seek(SUPERBLOCK)
@@ -50,7 +50,7 @@ def size(path: str) -> int | None:
     return int((high << 32) + low) << (10 + exponent)
 
 
-def grow(path: str) -> None:
+def grow_filesystem(path: str) -> None:
     """Let an ext filesystem that is not mounted fill its device."""
     _run("e2fsck", "-f", "-p", path, allowed=(0, FIXED))
     _run("resize2fs", path)

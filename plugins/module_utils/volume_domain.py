@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from . import block
+from .block import find_disk
 from .converge import Domain, converge
 from .volume import Attachment, Host, Volume, view
 from .volume_orphans import RECONCILING, Reconcile
@@ -43,7 +43,7 @@ def _converge_volume(on: Host, wanted: Volume, timeout: float, check: bool) -> d
     )
     result = converge(domain, on, wanted, check)
     record = on.records.find(wanted.id, wanted.device)
-    disk = block.find(record.path) if record and record.path else None
+    disk = find_disk(record.path) if record and record.path else None
     return {**result, "source": disk.path if disk else None, "bytes": disk.size if disk else None}
 
 

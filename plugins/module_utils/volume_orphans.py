@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import block
+from .block import find_disk, holders
 from .converge import Domain
 from .steps import Step
 from .volume import Host, User, here, users_of
@@ -124,14 +124,14 @@ def volumes_info(on: Host, params: Mapping[str, Any], _check: bool = False) -> d
 
 
 def _shown(record: Record, users: tuple[User, ...], orphan: bool) -> dict[str, Any]:
-    disk = block.find(record.path) if record.path else None
+    disk = find_disk(record.path) if record.path else None
     return {
         "volume": record.volume,
         "protocol": record.connection.get("driver_volume_type"),
         "source": record.path or None,
         "connected": disk is not None,
         "bytes": disk.size if disk else None,
-        "held": list(block.held(disk)) if disk else [],
+        "held": list(holders(disk)) if disk else [],
         "users": [_user(user) for user in users],
         "orphan": orphan,
     }

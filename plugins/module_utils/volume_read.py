@@ -7,7 +7,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from . import block, filesystem
+from .block import find_disk, processes_using
+from .filesystem import filesystem_size
 from .instance import Server, current_from
 from .volume import Attachment, Host, Volume, own_device, users_of
 
@@ -27,7 +28,7 @@ def read_attachment(on: Host, wanted: Volume) -> Attachment:
     data, etag = on.api.find_tagged(f"instances/{wanted.instance}") or (None, "")
     instance = current_from(wanted.instance, data, etag, Server(name=on.name, product=on.api.product))
     record = on.records.find(wanted.id, wanted.device)
-    disk = block.find(record.path) if record and record.path else None
+    disk = find_disk(record.path) if record and record.path else None
     project = (data or {}).get("project", "default")
     current = Attachment(
         instance=instance,
@@ -44,7 +45,7 @@ def read_attachment(on: Host, wanted: Volume) -> Attachment:
 def _with_filesystem(wanted: Volume, current: Attachment) -> Attachment:
     if wanted.state == "detached" or wanted.mode != "filesystem" or not wanted.size or current.disk is None:
         return current
-    return replace(current, filesystem=filesystem.size(current.disk.path))
+    return replace(current, filesystem=filesystem_size(current.disk.path))
 
 
 def _with_busy(wanted: Volume, current: Attachment) -> Attachment:
@@ -56,4 +57,4 @@ def _with_busy(wanted: Volume, current: Attachment) -> Attachment:
     # With other users of the volume on this host only this container's processes count.
     name = current.instance.name if current.project == "default" else f"{current.project}_{current.instance.name}"
     alone = len(current.users) == 1
-    return replace(current, busy=block.used(current.disk, "" if alone else name))
+    return replace(current, busy=processes_using(current.disk, "" if alone else name))

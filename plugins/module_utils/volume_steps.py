@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import block, filesystem
-from .block import Disk
+from .block import Disk, find_disk, holders_after, stable_path
 from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, TimedOut
+from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_steps import writable
 from .volume import VOLUME, Attachment, Host, User, Volume, device_of
 from .volume_record import Record
@@ -79,13 +79,13 @@ class Attach:
             raise
 
     def _connect(self, on: Host, record: Record) -> Disk:
-        disk = block.find(record.path) if record.path else None
+        disk = find_disk(record.path) if record.path else None
         if disk is not None:
             return disk
         found = on.brick.connect(self.wanted.connection)
-        path = block.stable(found["path"])
+        path = stable_path(found["path"])
         on.records.write(replace(record, connection=self.wanted.connection, found=found, path=path))
-        disk = block.find(path)
+        disk = find_disk(path)
         if disk is None:
             raise OperationFailed(f"{self.wanted.id}: it was connected as {path}, which is no block device with a size")
         return disk
@@ -96,9 +96,9 @@ class Attach:
             grow_device(on, wanted, disk)
         if wanted.mode != "filesystem":
             return
-        content = filesystem.content(disk.path)
+        content = content_of(disk.path)
         if not content and wanted.format:
-            filesystem.make(disk.path, wanted.fstype, 0 if wanted.shift else self.root)
+            make_filesystem(disk.path, wanted.fstype, 0 if wanted.shift else self.root)
         elif not content or (wanted.fstype and content != wanted.fstype):
             found = content or "nothing: it is blank"
             raise Refused(
@@ -188,19 +188,19 @@ class Extend:
         return replace(current, disk=disk, filesystem=None)
 
     def run(self, on: Host) -> None:
-        disk = block.find(self.record.path)
+        disk = find_disk(self.record.path)
         if disk is None:
             raise NotFound(f"{self.wanted.id}: {self.record.path} is gone")
         if disk.size < self.wanted.size:
             disk = grow_device(on, self.wanted, disk)
         if self.wanted.mode == "filesystem":
-            filesystem.grow(disk.path)
+            grow_filesystem(disk.path)
 
 
 def grow_device(on: Host, wanted: Volume, disk: Disk) -> Disk:
     """The block device, as large as asked for."""
     on.brick.extend(wanted.connection)
-    found = block.find(disk.path)
+    found = find_disk(disk.path)
     if found is None or found.size < wanted.size:
         raise OperationFailed(
             f"{wanted.id}: size: found {found.size if found else 0} bytes, the task says {wanted.size}: the storage "
@@ -213,8 +213,8 @@ def grow_device(on: Host, wanted: Volume, disk: Disk) -> Disk:
 
 def release(on: Host, record: Record, force: bool) -> None:
     """Disconnect a volume and forget it. Refuses, and leaves it connected, while anybody holds it."""
-    disk = block.find(record.path) if record.path else None
-    left = block.held_after(disk, GRACE) if disk and not force else ()
+    disk = find_disk(record.path) if record.path else None
+    left = holders_after(disk, GRACE) if disk and not force else ()
     if left:
         raise OperationFailed(
             f"{record.volume}: it is still connected as {record.path}, and held: {'; '.join(left)}. End that and run "

@@ -14,11 +14,13 @@ MOST = {
     "lxd_drain": (32, 70),
     "lxd_evacuation": (32, 76),
     "lxd_host_record": (12, 26),
-    "lxd_instance": (17, 43),
+    "lxd_instance": (17, 44),
     "lxd_instances": (20, 46),
     "lxd_interface": (19, 46),
     "lxd_migration": (24, 55),
     "lxd_rebuild": (24, 53),
+    "lxd_volume_attachment": (27, 61),
+    "lxd_volume_attachment_info": (27, 55),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves; of any other, see below."""
 

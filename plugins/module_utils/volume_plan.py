@@ -45,7 +45,9 @@ def _attached(wanted: Volume, current: Attachment) -> Steps:
         _check_same(where, wanted, current, *own)
     if own is None or current.record is None or current.disk is None or own[1].get("source") != current.record.path:
         alone = not here(others(current), current.member)
-        return [Attach(wanted, current.project, current.server, root_of(current.instance), alone, own is not None)]
+        lost = own is not None and current.disk is None
+        root = root_of(current.instance)
+        return [Attach(wanted, current.project, current.server, root, alone, own is not None, lost)]
     if _is_small(wanted, current):
         _check_growth(where, wanted, current)
         return [Extend(wanted, current.record)]

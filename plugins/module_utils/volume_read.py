@@ -28,17 +28,18 @@ def read_attachment(on: Host, wanted: Volume) -> Attachment:
     data, etag = on.api.find_tagged(f"instances/{wanted.instance}") or (None, "")
     instance = current_from(wanted.instance, data, etag, Server(name=on.name, product=on.api.product))
     record = on.records.find(wanted.id, wanted.device)
-    disk = find_disk(record.path) if record and record.path else None
     project = (data or {}).get("project", "default")
     current = Attachment(
         instance=instance,
         project=project,
         users=users_of(on.everywhere.get("instances", recursion=1, **{"all-projects": "true"})).get(wanted.id, ()),
         record=record,
-        disk=disk,
         server=identity(on),
         member=member(on),
     )
+    own = own_device(wanted, current)
+    path = record.path if record else own[1].get("source", "") if own else ""
+    current = replace(current, disk=find_disk(path) if path else None)
     return _with_filesystem(wanted, _with_busy(wanted, current))
 
 

@@ -35,6 +35,8 @@ class Attach:
     alone: bool
     """Whether nothing else on this host uses the volume, so that what fails disconnects it."""
     plugged: bool
+    lost: bool = False
+    """Whether it is plugged in, and its block device has gone."""
 
     @property
     def text(self) -> str:
@@ -68,37 +70,44 @@ class Attach:
             record = Record(wanted.id, wanted.device, self.server, without_secrets(wanted.connection))
             on.records.write(record)
         try:
-            disk = self._connect(on, record)
-            self._prepare(on, disk)
-            kind = on.api.get(f"instances/{wanted.instance}")["type"]
-            write_device(on, wanted.instance, wanted.id, device_of(wanted, kind, disk.path))
+            disk, record = self._connect(on, record)
+            self._prepare(on, disk, record)
+            data = on.api.get(f"instances/{wanted.instance}")
+            if self.lost:
+                # The server plugs in again only what it is told to.
+                write_device(on, wanted.instance, wanted.id, None)
+            write_device(on, wanted.instance, wanted.id, device_of(wanted, data["type"], disk.path))
         except TimedOut:
             raise  # The server may still be plugging it in: what it is then, the next run sees.
         except LxdError as error:
             self._undo(on, error)
             raise
 
-    def _connect(self, on: Host, record: Record) -> Disk:
+    def _connect(self, on: Host, record: Record) -> tuple[Disk, Record]:
         disk = find_disk(record.path) if record.path else None
         if disk is not None:
-            return disk
+            return disk, record
         found = on.brick.connect(self.wanted.connection)
         path = stable_path(found["path"])
-        on.records.write(replace(record, connection=self.wanted.connection, found=found, path=path))
+        record = replace(record, connection=self.wanted.connection, found=found, path=path)
+        on.records.write(record)
         disk = find_disk(path)
         if disk is None:
             raise OperationFailed(f"{self.wanted.id}: it was connected as {path}, which is no block device with a size")
-        return disk
+        return disk, record
 
-    def _prepare(self, on: Host, disk: Disk) -> None:
+    def _prepare(self, on: Host, disk: Disk, record: Record) -> None:
         wanted = self.wanted
         if disk.size < wanted.size:
             grow_device(on, wanted, disk)
         if wanted.mode != "filesystem":
             return
         content = content_of(disk.path)
-        if not content and wanted.format:
+        if wanted.format and (not content or record.formatting):
+            # Else what is half made by a run that is killed would be taken for data.
+            on.records.write(replace(record, formatting=True))
             make_filesystem(disk.path, wanted.fstype, 0 if wanted.shift else self.root)
+            on.records.write(replace(record, formatting=False))
         elif not content or (wanted.fstype and content != wanted.fstype):
             found = content or "nothing: it is blank"
             raise Refused(

@@ -29,7 +29,7 @@ extends_documentation_fragment:
   - lxdops.compute.attributes
   - lxdops.compute.attributes.changes
 requirements:
-  - os-brick >= 6, on the host
+  - os-brick, on the host; 7.1 is what the tests have
   - blkid, for O(mode=filesystem); mkfs, e2fsck and resize2fs of the filesystem, to make and grow it
 options:
   instance:

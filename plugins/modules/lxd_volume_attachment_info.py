@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - lxdops.compute.attributes
   - lxdops.compute.attributes.info
 requirements:
-  - os-brick >= 6, on the host
+  - os-brick, on the host; 7.1 is what the tests have
 options:
   connector:
     description: Whether to return RV(connector).

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from integration.case import same
 from integration.guest_network import told_devices
-from integration.lab_host import PREFIX, LabHost
+from integration.lab_host import PREFIX, LabHost, run
 from integration.loop import MIB, Storage, detach_all, storage
 from lab.host import holder
 
@@ -132,7 +132,7 @@ def proved(place: Place, **params: Any) -> dict[str, Any]:
 @contextmanager
 def held(place: Place, path: str) -> Iterator[None]:
     """A process of the guest has a file open."""
-    place.host.shell(NAME, f"sleep 600 < {path} & echo $! > /tmp/pid")
+    place.host.shell(NAME, f"sleep 600 < {path} > /dev/null 2>&1 & echo $! > /tmp/pid")
     try:
         yield
     finally:
@@ -268,7 +268,7 @@ def test_what_is_refused_changes_nothing(place: Place, params: Mapping[str, Any]
 
 
 CHANGES: tuple[tuple[str, Mapping[str, Any], int], ...] = (
-    ("attached", {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4", "format": True}, 5),
+    ("attached", {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4", "format": True}, 7),
     ("detached", {"state": "detached"}, 3),
 )
 """A task, and how many changes it makes."""
@@ -312,6 +312,27 @@ def test_what_a_killed_run_left_is_told_and_reconciled(place: Place) -> None:
     again = place.run(state="reconciled")
     assert again is not None
     assert not again["changed"]
+    nothing_is_left(place)
+
+
+@pytest.mark.thorough
+def test_a_volume_that_the_storage_took_away_is_told_and_comes_back(place: Place) -> None:
+    wanted = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
+    place.done(**wanted, format=True)
+    place.host.shell(NAME, "echo kept > /srv/data/file")
+    place.host.power(NAME, "stop", force=True)
+    device, before = place.storage.device, place.devices()
+    run(["losetup", "--detach", device])
+    assert not place.info()["volumes"][0]["connected"]
+    failed = place.task(**wanted)
+    assert f"it was connected as {device}, which is no block device with a size" in failed["msg"]
+    assert (place.devices(), len(place.kept())) == (before, 1)
+    place.host.power(NAME, "start")
+    run(["losetup", device, str(place.storage.file)])
+    place.host.power(NAME, "restart", force=True)
+    assert not place.done(**wanted)["changed"]
+    assert place.host.read(NAME, "/srv/data/file") == "kept\n"
+    place.done(state="detached")
     nothing_is_left(place)
 
 

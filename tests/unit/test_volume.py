@@ -85,6 +85,8 @@ SENTENCES: list[tuple[Volume, Attachment, list[str]]] = [
     (task(), found(record=RECORD, disk=DISK), [BLOCK]),
     (task(state="detached"), found(record=RECORD, disk=DISK), ["disconnect volume vol1"]),
     (task(state="detached"), found(record=replace(RECORD, path="")), ["disconnect volume vol1"]),
+    # A record that was lost.
+    (task(), found(plugged=task(), record=None), ["connect volume vol1 of web1 again"]),
     # After a reboot of the host.
     (task(), found(plugged=task(), disk=None), ["connect volume vol1 of web1 again"]),
     (task(state="detached"), found(), []),

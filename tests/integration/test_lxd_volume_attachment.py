@@ -28,6 +28,7 @@ ID = "4fe1c2ba-1b6a-4e3e-9d70-c7f0e0a3bb01"
 SECRET = "correct-horse-battery"  # noqa: S105 - to be looked for
 PARTS = ("changed", "steps", "diff", "attachment", "lost", "pending")
 KILLED = -9
+EXT4 = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def nothing_is_left(place: Place) -> None:
     assert place.is_free()
 
 
-def test_a_block_device_comes_is_written_to_and_goes(place: Place) -> None:
+def test_a_block_device_comes_is_written_to_grows_and_goes(place: Place) -> None:
     attached = proved(place, path="/dev/data", tag="blue")
     (name, device), *_rest = place.devices().items()
     assert device == {
@@ -166,61 +167,34 @@ def test_a_block_device_comes_is_written_to_and_goes(place: Place) -> None:
         assert "(sleep) uses it" in refused["msg"]
         place.host.shell(NAME, "echo still works | dd of=/dev/data bs=512 seek=16 conv=fsync,notrunc")
     assert place.storage.bytes(8192, 11) == b"still works"
+    larger = {"path": "/dev/data", "tag": "blue", "size": "48MiB"}
+    small = place.task(**larger)
+    assert f"size: found {32 * MIB} bytes, the task says {48 * MIB}: the storage has not grown" in small["msg"]
+    place.storage.grow(48)
+    place.done(**larger)
+    assert place.host.shell(NAME, "blockdev --getsize64 /dev/data").strip() == str(48 * MIB)
     proved(place, state="detached")
     nothing_is_left(place)
 
 
-def test_a_filesystem_is_made_once_and_kept_from_instance_to_instance(place: Place) -> None:
-    wanted = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
-    blank = place.task(**wanted)
+def test_a_filesystem_is_made_and_shared_only_if_told(place: Place) -> None:
+    blank = place.task(**EXT4)
     assert "fstype: found nothing: it is blank, the task says ext4; say format: true" in blank["msg"]
     nothing_is_left(place)
-    proved(place, **wanted, format=True)
+    place.done(**EXT4, format=True)
     place.host.shell(NAME, "echo kept > /srv/data/file; sync")
     assert place.host.shell(NAME, "stat -c %u /srv/data").strip() == "0"
 
     place.host.given(OTHER, power="running")
-    refused = place.task(**wanted, instance=OTHER)
+    refused = place.task(**EXT4, instance=OTHER)
     assert f"it is attached to {NAME}; with a filesystem that is not made for it" in refused["msg"]
-    place.done(**wanted, instance=OTHER, shared=True)
+    place.done(**EXT4, instance=OTHER, shared=True)
     assert place.host.read(OTHER, "/srv/data/file") == "kept\n"
     first = place.done(state="detached")
     assert first["steps"] == [f"detach volume {ID} from {NAME}"]
     assert place.host.read(OTHER, "/srv/data/file") == "kept\n"
     last = place.done(state="detached", instance=OTHER)
     assert last["steps"] == [f"detach volume {ID} from {OTHER}", f"disconnect volume {ID}"]
-    nothing_is_left(place)
-
-    other = place.task(**{**wanted, "fstype": "ext3", "format": True})
-    assert "fstype: found ext4, the task says ext3; what is there is never formatted" in other["msg"]
-    nothing_is_left(place)
-    place.done(**wanted, format=True)
-    assert place.host.read(NAME, "/srv/data/file") == "kept\n"
-    with held(place, "/srv/data/file"):
-        assert "it is in use, and stays attached" in place.task(state="detached")["msg"]
-    place.done(state="detached")
-    nothing_is_left(place)
-
-
-def test_a_volume_grows_with_its_storage(place: Place) -> None:
-    place.done(path="/dev/data")
-    small = place.task(path="/dev/data", size="48MiB")
-    assert f"size: found {32 * MIB} bytes, the task says {48 * MIB}: the storage has not grown" in small["msg"]
-    place.storage.grow(48)
-    assert place.done(path="/dev/data", size="48MiB")["bytes"] == 48 * MIB
-    place.done(state="detached")
-
-    wanted = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
-    place.done(**wanted, format=True)
-    place.storage.grow(64)
-    mounted = place.task(**wanted, size="64MiB")
-    assert "its filesystem is mounted, and is grown only while the instance is stopped; found running" in mounted["msg"]
-    place.host.power(NAME, "stop", force=True)
-    proved(place, **wanted, size="64MiB")
-    place.host.power(NAME, "start")
-    blocks = int(place.host.shell(NAME, "df -k /srv/data | tail -1 | awk '{print $2}'"))
-    assert blocks > 50 * 1024
-    place.done(state="detached")
     nothing_is_left(place)
 
 
@@ -234,6 +208,45 @@ def test_secrets_are_nowhere(place: Place) -> None:
         assert SECRET not in path.read_text()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     place.done(state="detached")
+
+
+@pytest.mark.thorough
+def test_a_filesystem_is_made_once_and_never_over_data(place: Place) -> None:
+    proved(place, **EXT4, format=True)
+    place.host.shell(NAME, "echo kept > /srv/data/file; sync")
+    with held(place, "/srv/data/file"):
+        assert "it is in use, and stays attached" in place.task(state="detached")["msg"]
+    proved(place, state="detached")
+    nothing_is_left(place)
+    other = place.task(**{**EXT4, "fstype": "ext3", "format": True})
+    assert "fstype: found ext4, the task says ext3; what is there is never formatted" in other["msg"]
+    nothing_is_left(place)
+    place.done(**EXT4, format=True)
+    assert place.host.read(NAME, "/srv/data/file") == "kept\n"
+    place.done(state="detached")
+
+
+@pytest.mark.thorough
+def test_what_is_not_known_is_not_formatted(place: Place) -> None:
+    with place.storage.file.open("r+b") as file:
+        file.write(b"somebody's data")
+    assert "fstype: found unknown data" in place.task(**EXT4, format=True)["msg"]
+    assert place.storage.bytes(0, 15) == b"somebody's data"
+    nothing_is_left(place)
+
+
+@pytest.mark.thorough
+def test_a_filesystem_grows_with_its_storage(place: Place) -> None:
+    place.done(**EXT4, format=True)
+    place.storage.grow(64)
+    mounted = place.task(**EXT4, size="64MiB")
+    assert "its filesystem is mounted, and is grown only while the instance is stopped; found running" in mounted["msg"]
+    place.host.power(NAME, "stop", force=True)
+    proved(place, **EXT4, size="64MiB")
+    place.host.power(NAME, "start")
+    assert int(place.host.shell(NAME, "df -k /srv/data | tail -1 | awk '{print $2}'")) > 50 * 1024
+    place.done(state="detached")
+    nothing_is_left(place)
 
 
 REFUSALS: tuple[tuple[Mapping[str, Any], str], ...] = (
@@ -268,7 +281,7 @@ def test_what_is_refused_changes_nothing(place: Place, params: Mapping[str, Any]
 
 
 CHANGES: tuple[tuple[str, Mapping[str, Any], int], ...] = (
-    ("attached", {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4", "format": True}, 7),
+    ("attached", {**EXT4, "format": True}, 7),
     ("detached", {"state": "detached"}, 3),
 )
 """A task, and how many changes it makes."""
@@ -317,20 +330,19 @@ def test_what_a_killed_run_left_is_told_and_reconciled(place: Place) -> None:
 
 @pytest.mark.thorough
 def test_a_volume_that_the_storage_took_away_is_told_and_comes_back(place: Place) -> None:
-    wanted = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
-    place.done(**wanted, format=True)
+    place.done(**EXT4, format=True)
     place.host.shell(NAME, "echo kept > /srv/data/file")
     place.host.power(NAME, "stop", force=True)
     device, before = place.storage.device, place.devices()
     run(["losetup", "--detach", device])
     assert not place.info()["volumes"][0]["connected"]
-    failed = place.task(**wanted)
+    failed = place.task(**EXT4)
     assert f"it was connected as {device}, which is no block device with a size" in failed["msg"]
     assert (place.devices(), len(place.kept())) == (before, 1)
     place.host.power(NAME, "start")
     run(["losetup", device, str(place.storage.file)])
     place.host.power(NAME, "restart", force=True)
-    assert not place.done(**wanted)["changed"]
+    assert not place.done(**EXT4)["changed"]
     assert place.host.read(NAME, "/srv/data/file") == "kept\n"
     place.done(state="detached")
     nothing_is_left(place)
@@ -338,8 +350,7 @@ def test_a_volume_that_the_storage_took_away_is_told_and_comes_back(place: Place
 
 @pytest.mark.thorough
 def test_a_device_that_is_mounted_on_the_host_stays_connected(place: Place) -> None:
-    wanted = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4", "format": True}
-    place.done(**wanted)
+    place.done(**EXT4, format=True)
     mount = place.records.parent / "mount"
     mount.mkdir()
     inside = ["nsenter", "--target", str(holder(place.host.machine)), "--mount"]

@@ -89,12 +89,25 @@ class Attach:
             return disk, record
         found = on.brick.connect(self.wanted.connection)
         path = stable_path(found["path"])
+        disk = find_disk(path)
+        self._check_other(on, disk)
         record = replace(record, connection=self.wanted.connection, found=found, path=path)
         on.records.write(record)
-        disk = find_disk(path)
         if disk is None:
             raise OperationFailed(f"{self.wanted.id}: it was connected as {path}, which is no block device with a size")
         return disk, record
+
+    def _check_other(self, on: Host, disk: Disk | None) -> None:
+        """Refuses a block device that is another volume's. The record has no path yet, so it stays connected."""
+        for other in on.records.all():
+            found = find_disk(other.path) if other.path and other.volume != self.wanted.id else None
+            if found and disk and found.number == disk.number:
+                raise Refused(
+                    f"{self.wanted.instance}: {self.wanted.id}: connection: it leads to {disk.path}, which is "
+                    f"connected as volume {other.volume}",
+                    option="connection",
+                    found=other.volume,
+                )
 
     def _prepare(self, on: Host, disk: Disk, record: Record) -> None:
         wanted = self.wanted

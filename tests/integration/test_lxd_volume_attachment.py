@@ -364,6 +364,16 @@ def test_a_device_that_is_mounted_on_the_host_stays_connected(place: Place) -> N
 
 
 @pytest.mark.thorough
+def test_one_device_is_not_two_volumes(place: Place) -> None:
+    place.done(path="/dev/data")
+    refused = place.task(volume="another", path="/dev/other")
+    assert f"it leads to {place.storage.device}, which is connected as volume {ID}" in refused["msg"]
+    assert [record["volume"] for record in place.kept()] == [ID]
+    place.done(state="detached")
+    nothing_is_left(place)
+
+
+@pytest.mark.thorough
 def test_force_takes_it_away_and_says_who_lost_it(place: Place) -> None:
     place.done(path="/dev/data")
     with held(place, "/dev/data"):

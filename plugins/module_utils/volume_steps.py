@@ -111,6 +111,13 @@ class Attach:
 
     def _prepare(self, on: Host, disk: Disk, record: Record) -> None:
         wanted = self.wanted
+        # A run that was killed may have left its mkfs at work.
+        held = holders_after(disk, GRACE) if self.alone and not self.plugged else ()
+        if held:
+            raise Refused(
+                f"{wanted.instance}: {wanted.id}: {disk.path} is in use on this host: {'; '.join(held)}.",
+                found=list(held),
+            )
         if disk.size < wanted.size:
             grow_device(on, wanted, disk)
         if wanted.mode != "filesystem":

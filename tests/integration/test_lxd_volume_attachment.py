@@ -140,6 +140,19 @@ def held(place: Place, path: str) -> Iterator[None]:
         place.host.shell(NAME, "kill $(cat /tmp/pid); while kill -0 $(cat /tmp/pid); do sleep 0.1; done")
 
 
+@contextmanager
+def mounted(place: Place) -> Iterator[Path]:
+    """The host itself has the volume mounted."""
+    directory = place.records.parent / "mount"
+    directory.mkdir()
+    enter = ["nsenter", "--target", str(holder(place.host.machine)), "--mount"]
+    run([*enter, "mount", place.storage.device, str(directory)])
+    try:
+        yield directory
+    finally:
+        run([*enter, "umount", str(directory)])
+
+
 def nothing_is_left(place: Place) -> None:
     assert place.kept() == []
     assert place.devices() == {}
@@ -351,14 +364,11 @@ def test_a_volume_that_the_storage_took_away_is_told_and_comes_back(place: Place
 @pytest.mark.thorough
 def test_a_device_that_is_mounted_on_the_host_stays_connected(place: Place) -> None:
     place.done(**EXT4, format=True)
-    mount = place.records.parent / "mount"
-    mount.mkdir()
-    inside = ["nsenter", "--target", str(holder(place.host.machine)), "--mount"]
-    subprocess.run([*inside, "mount", place.storage.device, str(mount)], check=True)
-    failed = place.task(state="detached")
-    assert f"it is still connected as {place.storage.device}, and held: it is mounted on {mount}" in failed["msg"]
-    assert len(place.kept()) == 1
-    subprocess.run([*inside, "umount", str(mount)], check=True)
+    with mounted(place) as directory:
+        failed = place.task(state="detached")
+        words = f"it is still connected as {place.storage.device}, and held: it is mounted on {directory}"
+        assert words in failed["msg"]
+        assert len(place.kept()) == 1
     place.done(state="detached")
     nothing_is_left(place)
 
@@ -369,6 +379,18 @@ def test_one_device_is_not_two_volumes(place: Place) -> None:
     refused = place.task(volume="another", path="/dev/other")
     assert f"it leads to {place.storage.device}, which is connected as volume {ID}" in refused["msg"]
     assert [record["volume"] for record in place.kept()] == [ID]
+    place.done(state="detached")
+    nothing_is_left(place)
+
+
+@pytest.mark.thorough
+def test_a_device_that_the_host_uses_is_not_attached(place: Place) -> None:
+    run(["mkfs.ext4", "-q", place.storage.device])
+    with mounted(place) as directory:
+        failed = place.task(path="/dev/data")
+        assert f"{place.storage.device} is in use on this host: it is mounted on {directory}" in failed["msg"]
+        assert "What was done could not be taken back" in failed["msg"]
+    assert (place.devices(), place.info()["orphans"]) == ({}, [ID])
     place.done(state="detached")
     nothing_is_left(place)
 

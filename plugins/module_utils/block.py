@@ -30,6 +30,11 @@ class Disk:
     size: int
 
 
+def boot() -> str:
+    """Which boot of the host this is."""
+    return _read(Path("/proc/sys/kernel/random/boot_id")).strip()
+
+
 def find_disk(path: str) -> Disk | None:
     """The block device at a path, or None. A loop device without a file is none."""
     try:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .block import Disk
+from .block import STABLE, Disk, boot, find_disk
 from .config_keys import MARK
 from .instance import Current
 from .steps import Api
@@ -103,6 +103,18 @@ class Host:
     @property
     def name(self) -> str:
         return self.api.name
+
+
+def is_lasting(record: Record, now: str) -> bool:
+    """Whether its path still is that of the volume. After a boot a name like /dev/sda may be another's; one that names
+    the device by what it is, or that the task gave, is not."""
+    given = record.connection.get("driver_volume_type") == "local"
+    return bool(record.path) and (record.boot == now or given or record.path.startswith(STABLE))
+
+
+def disk_of(record: Record | None) -> Disk | None:
+    """The block device of a volume, if it is connected."""
+    return find_disk(record.path) if record and is_lasting(record, boot()) else None
 
 
 def device_of(wanted: Volume, kind: str, source: str) -> dict[str, str]:

@@ -9,9 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .block import find_disk
 from .converge import Domain, converge
-from .volume import Attachment, Host, Volume, view
+from .volume import Attachment, Host, Volume, disk_of, view
 from .volume_orphans import RECONCILING, Reconcile
 from .volume_params import check_execution, volume_from
 from .volume_plan import plan, report
@@ -42,8 +41,7 @@ def _converge_volume(on: Host, wanted: Volume, timeout: float, check: bool) -> d
         confirm=lambda _on, _wanted, current: current,
     )
     result = converge(domain, on, wanted, check)
-    record = on.records.find(wanted.id, wanted.device)
-    disk = find_disk(record.path) if record and record.path else None
+    disk = disk_of(on.records.find(wanted.id, wanted.device))
     return {**result, "source": disk.path if disk else None, "bytes": disk.size if disk else None}
 
 

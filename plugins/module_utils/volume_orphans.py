@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .block import find_disk, holders
+from .block import holders
 from .converge import Domain
 from .steps import Step
-from .volume import Host, User, here, users_of
+from .volume import Host, User, disk_of, here, users_of
 from .volume_params import check_execution
 from .volume_read import identity, member
 from .volume_record import Record, Records
@@ -124,7 +124,7 @@ def volumes_info(on: Host, params: Mapping[str, Any], _check: bool = False) -> d
 
 
 def _shown(record: Record, users: tuple[User, ...], orphan: bool) -> dict[str, Any]:
-    disk = find_disk(record.path) if record.path else None
+    disk = disk_of(record)
     return {
         "volume": record.volume,
         "protocol": record.connection.get("driver_volume_type"),

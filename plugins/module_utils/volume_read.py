@@ -10,7 +10,7 @@ from dataclasses import replace
 from .block import find_disk, processes_using
 from .filesystem import filesystem_size
 from .instance import Server, current_from
-from .volume import Attachment, Host, Volume, own_device, users_of
+from .volume import Attachment, Host, Volume, disk_of, own_device, users_of
 
 
 def identity(on: Host) -> str:
@@ -38,8 +38,8 @@ def read_attachment(on: Host, wanted: Volume) -> Attachment:
         member=member(on),
     )
     own = own_device(wanted, current)
-    path = record.path if record else own[1].get("source", "") if own else ""
-    current = replace(current, disk=find_disk(path) if path else None)
+    disk = find_disk(own[1].get("source", "")) if own and record is None else disk_of(record)
+    current = replace(current, disk=disk)
     return _with_filesystem(wanted, _with_busy(wanted, current))
 
 

@@ -34,6 +34,8 @@ class Record:
     found: Mapping[str, Any] = field(default_factory=dict)
     """What os-brick said when it connected it; it is asked for again to disconnect it."""
     path: str = ""
+    boot: str = ""
+    """The boot of the host in which it was connected."""
     formatting: bool = False
     """Whether a filesystem is being made on it, which was blank."""
 

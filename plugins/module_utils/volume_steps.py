@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .block import Disk, find_disk, holders_after, stable_path
+from .block import Disk, boot, find_disk, holders_after, stable_path
 from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_steps import writable
-from .volume import VOLUME, Attachment, Host, User, Volume, device_of
+from .volume import VOLUME, Attachment, Host, User, Volume, device_of, disk_of
 from .volume_record import Record
 from .volume_secrets import without_secrets
 
@@ -84,14 +84,14 @@ class Attach:
             raise
 
     def _connect(self, on: Host, record: Record) -> tuple[Disk, Record]:
-        disk = find_disk(record.path) if record.path else None
+        disk = disk_of(record)
         if disk is not None:
             return disk, record
         found = on.brick.connect(self.wanted.connection)
         path = stable_path(found["path"])
         disk = find_disk(path)
         self._check_other(on, disk)
-        record = replace(record, connection=self.wanted.connection, found=found, path=path)
+        record = replace(record, connection=self.wanted.connection, found=found, path=path, boot=boot())
         on.records.write(record)
         if disk is None:
             raise OperationFailed(f"{self.wanted.id}: it was connected as {path}, which is no block device with a size")
@@ -100,7 +100,7 @@ class Attach:
     def _check_other(self, on: Host, disk: Disk | None) -> None:
         """Refuses a block device that is another volume's. The record has no path yet, so it stays connected."""
         for other in on.records.all():
-            found = find_disk(other.path) if other.path and other.volume != self.wanted.id else None
+            found = disk_of(other) if other.volume != self.wanted.id else None
             if found and disk and found.number == disk.number:
                 raise Refused(
                     f"{self.wanted.instance}: {self.wanted.id}: connection: it leads to {disk.path}, which is "
@@ -217,7 +217,7 @@ class Extend:
         return replace(current, disk=disk, filesystem=None)
 
     def run(self, on: Host) -> None:
-        disk = find_disk(self.record.path)
+        disk = disk_of(self.record)
         if disk is None:
             raise NotFound(f"{self.wanted.id}: {self.record.path} is gone")
         if disk.size < self.wanted.size:
@@ -242,7 +242,7 @@ def grow_device(on: Host, wanted: Volume, disk: Disk) -> Disk:
 
 def release(on: Host, record: Record, force: bool) -> None:
     """Disconnect a volume and forget it. Refuses, and leaves it connected, while anybody holds it."""
-    disk = find_disk(record.path) if record.path else None
+    disk = disk_of(record)
     left = holders_after(disk, GRACE) if disk and not force else ()
     if left:
         raise OperationFailed(

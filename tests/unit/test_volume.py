@@ -20,6 +20,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.volume import (
     User,
     Volume,
     device_of,
+    is_lasting,
     users_of,
     view,
 )
@@ -220,6 +221,14 @@ def test_what_a_device_is() -> None:
         "readonly": "true",
         **common,
     }
+
+
+def test_a_name_of_another_boot_is_not_believed() -> None:
+    assert is_lasting(replace(RECORD, boot="b1"), "b1")
+    assert not is_lasting(replace(RECORD, boot="b1"), "b2")
+    assert not is_lasting(replace(RECORD, boot="b1", path=""), "b1")
+    assert is_lasting(replace(RECORD, boot="b1", path="/dev/disk/by-id/wwn-1"), "b2")
+    assert is_lasting(replace(RECORD, boot="b1", connection={"driver_volume_type": "local"}), "b2")
 
 
 def test_who_root_is() -> None:

@@ -26,6 +26,19 @@ class Storage:
             file.seek(start)
             return file.read(length)
 
+    def wipe(self) -> None:
+        """Let it be blank again."""
+        run(
+            [
+                "dd",
+                "if=/dev/zero",
+                f"of={self.device}",
+                "bs=1M",
+                f"count={self.file.stat().st_size // MIB}",
+                "conv=fsync",
+            ]
+        )
+
     def grow(self, mib: int) -> None:
         """Let it have so many MiB."""
         run(["truncate", "--size", f"{mib}M", str(self.file)])

@@ -71,9 +71,11 @@ def outcome(
         return {"failed": True, "msg": error.message, "error": type(error).__name__, **error.details}
 
 
-def run(spec: Mapping[str, Any], work: Any, connecting: Any = connect) -> None:
-    """Run as a module: ``spec`` are AnsibleModule's arguments."""
+def run(spec: Mapping[str, Any], work: Any, connecting: Any = connect, public: Any = None) -> None:
+    """Run as a module: ``spec`` are AnsibleModule's arguments; ``public``: what of them no_log need not hide."""
     module = AnsibleModule(supports_check_mode=True, **spec)
+    if public:
+        module.no_log_values -= public(module.params)
     result = outcome(work, module.params, os.environ, module.check_mode, connecting)
     if result.get("failed"):
         module.fail_json(**result)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from integration.lab_host import LabHost, run
+from lab.host import holder
+from lab.processes import descendants
 
 
 def interfaces(host: LabHost, name: str) -> list[str]:
@@ -38,7 +40,7 @@ def traces(host: LabHost) -> dict[str, Any]:
 
 def told_devices(host: LabHost, name: str) -> dict[str, dict[str, str]]:
     """What a guest is told of its devices, asked from inside as its root: in its process and user namespaces."""
-    process = _process(host.query(f"instances/{name}/state")["pid"])
+    process = _process(host, host.query(f"instances/{name}/state")["pid"])
     product = "lxd" if host.product == "lxd" else "incus"
     socket = f"/proc/{process}/root/dev/{product}/sock"
     inside = ["nsenter", f"--target={process}", "--pid", "--user", "--setuid=0", "--setgid=0"]
@@ -47,11 +49,14 @@ def told_devices(host: LabHost, name: str) -> dict[str, dict[str, str]]:
     return devices
 
 
-def _process(number: int) -> int:
+def _process(host: LabHost, number: int) -> int:
     """The process that a host of the lab, with process numbers of its own, knows by a number as first of a guest."""
-    for status in Path("/proc").glob("[0-9]*/status"):
+    held_by = holder(host.machine)
+    assert held_by is not None
+    for process in descendants(held_by):
         try:
-            numbers = next(line for line in status.read_text().splitlines() if line.startswith("NSpid")).split()[1:]
+            status = Path(f"/proc/{process}/status").read_text()
+            numbers = next(line for line in status.splitlines() if line.startswith("NSpid")).split()[1:]
         except (FileNotFoundError, ProcessLookupError):
             continue
         if numbers[1:] == [str(number), "1"]:

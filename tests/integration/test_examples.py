@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The EXAMPLES of every module run as they stand, in the order of the page, on a host that has what they name."""
+"""The EXAMPLES of modules run as they stand, in the order of the page, on a host that has what they name."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,9 @@ from integration.lab_host import LabHost
 from integration.task import play
 
 DIRECTORY = Path(__file__).parents[2] / "plugins/modules"
-MODULES = sorted(path.stem for path in DIRECTORY.glob("*.py"))
+ELSEWHERE = {"lxd_volume_attachment": "a storage's target, a volume group; that test has loop devices"}
+"""The modules whose examples name what this machine cannot have."""
+MODULES = sorted(path.stem for path in DIRECTORY.glob("*.py") if path.stem not in ELSEWHERE)
 DEAD = {"endpoint": "https://127.0.0.1:1"}
 """A host that does not answer."""
 EMPTY = {"identity": "0" * 16, "server_name": "lxd0", "clustered": False, "instances": []}

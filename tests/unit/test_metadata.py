@@ -13,6 +13,10 @@ COLLECTION = Path(__file__).parents[2]
 MODULES = {path.stem for path in (COLLECTION / "plugins/modules").glob("[!_]*.py")}
 
 
+ON_THE_HOST = {"lxd_volume_attachment", "lxd_volume_attachment_info"}
+"""The modules that make block devices, or look at them: there is no other place for these."""
+
+
 def read(path: str) -> dict[str, object]:
     content = yaml.safe_load((COLLECTION / path).read_text())
     assert isinstance(content, dict)
@@ -25,9 +29,9 @@ def test_every_module_takes_the_connection_defaults_of_the_action_group() -> Non
     assert set(groups["lxd"]) == MODULES
 
 
-def test_every_module_runs_in_the_controllers_process_too() -> None:
-    assert {path.stem for path in (COLLECTION / "plugins/action").glob("*.py")} == MODULES
-    for name in MODULES:
+def test_every_module_that_can_runs_in_the_controllers_process_too() -> None:
+    assert {path.stem for path in (COLLECTION / "plugins/action").glob("*.py")} == MODULES - ON_THE_HOST
+    for name in MODULES - ON_THE_HOST:
         source = (COLLECTION / f"plugins/action/{name}.py").read_text()
         assert f"run(self, {name}, task_vars" in source
 

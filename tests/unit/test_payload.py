@@ -21,6 +21,8 @@ MOST = {
     "lxd_migration": (24, 55),
     "lxd_rebuild": (24, 53),
     "lxd_snapshot": (26, 68),
+    "lxd_volume_attachment": (27, 61),
+    "lxd_volume_attachment_info": (27, 55),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""A volume that belongs to an instance: what it shall be, what it is, and the device that it is in LXD."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .block import STABLE, Disk, boot, find_disk
+from .config_keys import MARK
+from .instance import Current
+from .steps import Api
+from .volume_record import Record, Records
+from .volume_secrets import without_secrets
+
+VOLUME = MARK + "volume"
+"""The key of a device that says which volume it is: an opaque id, since a guest can read it."""
+TAG = "user.tag"
+MODES = ("block", "filesystem")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What a task says of one volume."""
+
+    instance: str
+    id: str
+    state: str = "attached"
+    connection: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    mode: str = "block"
+    path: str = ""
+    fstype: str = ""
+    format: bool = False
+    shift: bool = False
+    readonly: bool = False
+    size: int = 0
+    shared: bool = False
+    tag: str = ""
+    force: bool = False
+
+    @property
+    def device(self) -> str:
+        """The name of its device, and of its record."""
+        return "v" + hashlib.sha256(self.id.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class User:
+    """A device of an instance, on whatever member of a cluster, that is the volume."""
+
+    project: str
+    instance: str
+    device: str
+    location: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.instance if self.project == "default" else f"{self.instance} of project {self.project}"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A volume as LXD, the host's record and the kernel see it."""
+
+    instance: Current
+    project: str = "default"
+    users: tuple[User, ...] = ()
+    """All devices of the daemon that are the volume, this instance's among them."""
+    record: Record | None = None
+    disk: Disk | None = None
+    filesystem: int | None = None
+    """Bytes of the filesystem on it, where this could grow it."""
+    busy: tuple[str, ...] = ()
+    """Who uses it, where it is to be detached."""
+    server: str = ""
+    member: str = ""
+    """Which member of a cluster the host is, or empty."""
+
+
+class HostSide(Protocol):
+    """What makes block devices; ``brick.Brick`` is the real one."""
+
+    def connect(self, connection: Mapping[str, Any]) -> dict[str, Any]: ...
+    def extend(self, connection: Mapping[str, Any]) -> None: ...
+    def disconnect(self, connection: Mapping[str, Any], device: Mapping[str, Any], force: bool = False) -> None: ...
+    def properties(self, address: str) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where volumes are attached: a daemon, and the machine that it runs on."""
+
+    api: Api
+    everywhere: Api
+    """The daemon with no project of its own: a volume may have users in any."""
+    brick: HostSide
+    records: Records
+
+    @property
+    def name(self) -> str:
+        return self.api.name
+
+
+def is_lasting(record: Record, now: str) -> bool:
+    """Whether its path still is that of the volume. After a boot a name like /dev/sda may be another's; one that names
+    the device by what it is, or that the task gave, is not."""
+    given = record.connection.get("driver_volume_type") == "local"
+    return bool(record.path) and (record.boot == now or given or record.path.startswith(STABLE))
+
+
+def disk_of(record: Record | None) -> Disk | None:
+    """The block device of a volume, if it is connected."""
+    return find_disk(record.path) if record and is_lasting(record, boot()) else None
+
+
+def device_of(wanted: Volume, kind: str, source: str) -> dict[str, str]:
+    """The volume as LXD has it. Not required: an instance shall start, and can be repaired, without it."""
+    common = {VOLUME: wanted.id, "source": source, "required": "false", **({TAG: wanted.tag} if wanted.tag else {})}
+    if kind == "container" and wanted.mode == "block":
+        return {"type": "unix-block", "path": wanted.path or f"/dev/{wanted.device}", **common}
+    switches = {"readonly": wanted.readonly, "shift": wanted.shift}
+    options = {option: "true" for option, on in switches.items() if on}
+    return {"type": "disk", **({"path": wanted.path} if wanted.mode == "filesystem" else {}), **common, **options}
+
+
+def own_device(wanted: Volume, current: Attachment) -> tuple[str, Mapping[str, str]] | None:
+    """The device of the instance that is the volume, and its name."""
+    for name, device in sorted(current.instance.devices.items()):
+        if device.get(VOLUME) == wanted.id:
+            return name, device
+    return None
+
+
+def others(current: Attachment) -> tuple[User, ...]:
+    """The users of the volume besides the instance."""
+    return tuple(
+        user for user in current.users if (user.project, user.instance) != (current.project, current.instance.name)
+    )
+
+
+def here(users: Sequence[User], member: str) -> tuple[User, ...]:
+    """Those of this host: of a cluster's members each has volumes of its own."""
+    return tuple(user for user in users if not member or user.location == member)
+
+
+def users_of(instances: Sequence[Mapping[str, Any]]) -> dict[str, tuple[User, ...]]:
+    """The users of each volume, from the API's list of all instances."""
+    found: dict[str, list[User]] = {}
+    for data in instances:
+        for name, device in data["devices"].items():
+            if VOLUME in device:
+                user = User(data.get("project", "default"), data["name"], name, data.get("location", ""))
+                found.setdefault(device[VOLUME], []).append(user)
+    return {volume: tuple(sorted(users, key=lambda user: user.text)) for volume, users in found.items()}
+
+
+def matches(record: Record, connection: Mapping[str, Any]) -> bool:
+    """Whether a volume was connected by what a task says now; secrets aside, and in the words of JSON."""
+    return bool(json.loads(json.dumps(without_secrets(connection))) == record.connection)
+
+
+def view(wanted: Volume, current: Attachment) -> dict[str, Any]:
+    """An attachment as results and diffs show it."""
+    own = own_device(wanted, current)
+    shown: dict[str, Any] = {"volume": wanted.id, "instance": wanted.instance}
+    connected = current.record is not None
+    if own is None:
+        return {**shown, "state": "detached", "connected": connected}
+    name, device = own
+    options = {
+        "path": device.get("path"),
+        "readonly": device.get("readonly") == "true",
+        "shift": device.get("shift") == "true",
+        "tag": device.get(TAG),
+    }
+    mode = "filesystem" if device["type"] == "disk" and "path" in device else "block"
+    shown |= {"state": "attached", "connected": connected, "device": name, "mode": mode, **options}
+    if wanted.size and current.disk:
+        # What there is of the size that was asked for: storages give more.
+        shown["size"] = min(wanted.size, current.disk.size)
+    return shown

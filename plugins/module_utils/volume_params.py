@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: BSD-2-Clause
+"""A task's parameters -> a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .compare import quantity
+from .errors import Refused
+from .filesystem import EXT
+from .instance_params import check_name
+from .volume import MODES, Volume
+from .volume_record import DIRECTORY
+from .volume_secrets import plain
+
+ONLY_FILESYSTEM = ("fstype", "format", "shift")
+
+
+def volume_spec() -> dict[str, dict[str, Any]]:
+    """The options of a volume, as AnsibleModule wants them; documented in modules/lxd_volume_attachment.py."""
+    return {
+        "instance": {"type": "str"},
+        "volume": {"type": "str"},
+        "state": {"type": "str", "choices": ["attached", "detached", "reconciled"], "default": "attached"},
+        "connection": {"type": "dict", "no_log": True},
+        "use_multipath": {"type": "bool", "default": False},
+        "mode": {"type": "str", "choices": list(MODES), "default": "block"},
+        "path": {"type": "str"},
+        "fstype": {"type": "str"},
+        "format": {"type": "bool", "default": False},
+        "shift": {"type": "bool", "default": False},
+        "readonly": {"type": "bool", "default": False},
+        "size": {"type": "str"},
+        "shared": {"type": "bool", "default": False},
+        "tag": {"type": "str"},
+        "force": {"type": "bool", "default": False},
+        "records": {"type": "path", "default": DIRECTORY},
+    }
+
+
+def public(params: Mapping[str, Any]) -> frozenset[str]:
+    """What of the secret options is none, and may be shown."""
+    return plain(params.get("connection") or {})
+
+
+def check_execution(params: Mapping[str, Any]) -> None:
+    """Refuses to work elsewhere than on the host."""
+    if params["execution"] == "controller":
+        raise Refused(
+            "execution: found controller; this always works on the host itself, allowed are auto and host",
+            option="execution",
+        )
+
+
+def volume_from(params: Mapping[str, Any]) -> Volume:
+    """A Volume from a task's validated parameters. Refuses what is wrong in itself, whatever the host says."""
+    name, volume = params["instance"], params["volume"]
+    check_name("instance", name)
+    where = f"{name}: {volume}"
+    if not volume or len(volume) > 255 or not volume.isprintable():
+        raise Refused(f"{name}: volume: found {volume!r}, allowed is the storage's id of it", option="volume")
+    connection = {}
+    if params["state"] == "attached":
+        _check(where, params)
+        connection = _connection(where, params)
+    return Volume(
+        instance=name,
+        id=volume,
+        state=params["state"],
+        connection=connection,
+        mode=params["mode"],
+        path=params.get("path") or "",
+        fstype=params.get("fstype") or "",
+        format=params["format"],
+        shift=params["shift"],
+        readonly=params["readonly"],
+        size=_size(where, params.get("size")),
+        shared=params["shared"],
+        tag=params.get("tag") or "",
+        force=params["force"],
+    )
+
+
+def _check(where: str, params: Mapping[str, Any]) -> None:
+    path, fstype = params.get("path") or "", params.get("fstype") or ""
+    if params["mode"] == "filesystem" and not path:
+        raise Refused(f"{where}: mode: filesystem needs path, the directory it is mounted on", option="path")
+    if path and (not path.startswith("/") or path == "/" or ".." in path.split("/")):
+        raise Refused(f"{where}: path: found {path}, allowed is an absolute path other than /", option="path")
+    if params["mode"] == "block":
+        given = [option for option in ONLY_FILESYSTEM if params.get(option)]
+        if given:
+            raise Refused(f"{where}: {given[0]} is for mode: filesystem, found mode: block", option=given[0])
+    if params["format"] and fstype not in EXT:
+        raise Refused(
+            f"{where}: format: found fstype {fstype or '(none)'}, allowed are {', '.join(EXT)}; make another one "
+            "yourself",
+            option="fstype",
+            found=fstype,
+            allowed=EXT,
+        )
+
+
+def _connection(where: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    found = params.get("connection") or {}
+    if not isinstance(found.get("driver_volume_type"), str) or not isinstance(found.get("data"), Mapping):
+        raise Refused(
+            f"{where}: connection: found {', '.join(sorted(map(str, found))) or 'nothing'}, needed are "
+            "driver_volume_type and data, as Cinder's initialize_connection returns them",
+            option="connection",
+        )
+    if found["data"].get("encrypted"):
+        raise Refused(
+            f"{where}: connection.data.encrypted: encrypted volumes cannot be attached yet", option="connection"
+        )
+    return {
+        "driver_volume_type": found["driver_volume_type"].lower(),
+        "data": dict(found["data"]),
+        "use_multipath": params["use_multipath"],
+    }
+
+
+def _size(where: str, value: str | None) -> int:
+    if not value:
+        return 0
+    found = quantity(value)
+    if found is None or found < 1 or "bit" in value.lower():
+        raise Refused(f"{where}: size: found {value}, allowed is a number of bytes, like 10GiB", option="size")
+    return int(found)

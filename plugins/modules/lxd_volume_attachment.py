@@ -1,0 +1,297 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, lxdops.compute contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A volume of an external storage, attached to an instance and detached."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lxd_volume_attachment
+short_description: Attach and detach volumes of external storages
+description:
+  - Connects a volume to the LXD or Incus host with os-brick, OpenStack's library for it, and gives the block device to
+    a container or a virtual machine, running or not. Detaches it again without a trace.
+  - It must run on the host itself, as root, and speaks to the daemon over its unix socket.
+  - A volume is disconnected only when no instance of any project has it, and when nobody holds its block device - no
+    device made of it, no mount in any mount namespace, no process, and not the kernel. On doubt it fails, and the
+    volume stays connected.
+  - What the host knows of its volumes is kept in a file for each, for root only and without secrets, written before a
+    volume is connected and removed after it was disconnected. A run that was killed is finished by the next, or
+    undone by O(state=detached) or O(state=reconciled).
+  - Tasks that change volumes of a host wait for each other.
+  - A device of LXD that is not there at its start is left out (C(required=false)), so that an instance can always be
+    started.
+author:
+  - lxdops.compute contributors (@lxdops)
+extends_documentation_fragment:
+  - lxdops.compute.connection
+  - lxdops.compute.attributes
+  - lxdops.compute.attributes.changes
+requirements:
+  - os-brick, on the host; 7.1 is what the tests have
+  - blkid, for O(mode=filesystem); mkfs, e2fsck and resize2fs of the filesystem, to make and grow it
+options:
+  instance:
+    description: Name of the instance. Required for V(attached) and V(detached).
+    type: str
+  volume:
+    description:
+      - The storage's id of the volume, such as Cinder's. Required for V(attached) and V(detached).
+      - The guest can read it, as C(user.lxdops.volume) of the device.
+    type: str
+  state:
+    description:
+      - V(attached) - the volume is connected, and the instance has it.
+      - V(detached) - the instance does not have it, and if no other has it, it is not connected.
+      - V(reconciled) - volumes that a run which was cut short left connected, and that no instance has, are
+        disconnected. The other options of volumes do not count, but O(force) and O(records).
+    type: str
+    choices: [attached, detached, reconciled]
+    default: attached
+  connection:
+    description:
+      - What the storage says of how to connect, as Cinder's C(initialize_connection) returns it - the dictionary has
+        C(driver_volume_type), such as V(iscsi), V(fibre_channel), V(nvmeof), V(rbd) or V(local), and C(data), which
+        os-brick takes as it is. Required for V(attached).
+      - The protocols that are proved are in the support matrix of the collection's README.
+      - Passwords and the like are neither kept nor shown, and are not needed to detach.
+    type: dict
+  use_multipath:
+    description: Connect by all paths that the storage names, with C(multipathd) of the host.
+    type: bool
+    default: false
+  mode:
+    description:
+      - V(block) - a container has a block device, a virtual machine a disk.
+      - V(filesystem) - a container has the filesystem on the volume, mounted. Not for virtual machines, whose guests
+        mount what is on their disks.
+    type: str
+    choices: [block, filesystem]
+    default: block
+  path:
+    description:
+      - With O(mode=filesystem) the directory of the container that it is mounted on.
+      - With O(mode=block) the block device in the container. By default C(/dev/) and the name of LXD's device.
+    type: str
+  fstype:
+    description:
+      - With O(mode=filesystem) the filesystem that is, or with O(format) is made, on the volume. Another is refused.
+      - Without it whatever filesystem is there is mounted.
+    type: str
+  format:
+    description:
+      - Make the filesystem O(fstype), V(ext2), V(ext3) or V(ext4), if the volume is blank - nothing that C(blkid) knows
+        is on it, and its first and last MiB are zeros. A volume that is not blank is never formatted.
+      - The root of the filesystem belongs to the root of the container.
+    type: bool
+    default: false
+  shift:
+    description:
+      - Let the server shift the users and groups of the filesystem to those of the container. Without it they are those
+        of the host, so that in an unprivileged container files of the host's users belong to nobody.
+      - Needs a kernel and a server that can do so for the filesystem; else the server refuses, and nothing is attached.
+    type: bool
+    default: false
+  readonly:
+    description: The instance cannot write. Not for a block device of a container.
+    type: bool
+    default: false
+  size:
+    description:
+      - The least size of the volume, such as V(10GiB). When the storage has grown it, the host is told, and with
+        O(mode=filesystem) the filesystem on it, V(ext2), V(ext3) or V(ext4), is grown, which needs the instance
+        stopped. A volume that is larger stays as it is.
+      - A running virtual machine sees the new size after its next start; see RV(pending).
+    type: str
+  shared:
+    description: Attach it though other instances have it. Only for filesystems and programs that are made for that.
+    type: bool
+    default: false
+  tag:
+    description:
+      - A word that the guest finds as C(user.tag) of the device, at C(/1.0/devices) of its socket C(/dev/lxd/sock) or
+        C(/dev/incus/sock). It is given when a volume is attached, and does not change.
+    type: str
+  force:
+    description:
+      - Detach it though it is used. What is not written yet may be lost; RV(lost) says who used it.
+    type: bool
+    default: false
+  records:
+    description: The directory where the host keeps what it knows of its volumes.
+    type: path
+    default: /var/lib/lxdops/volumes
+  execution:
+    description:
+      - This module always works on the host, as a module; V(auto) and V(host) are the same, V(controller) is refused.
+    type: str
+    choices: [auto, controller, host]
+    default: auto
+seealso:
+  - module: lxdops.compute.lxd_volume_attachment_info
+  - module: lxdops.compute.lxd_instance
+"""
+
+EXAMPLES = r"""
+- name: A volume by iSCSI, with a filesystem that is made the first time
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: 4fe1c2ba-1b6a-4e3e-9d70-c7f0e0a3bb01
+    connection:
+      driver_volume_type: iscsi
+      data:
+        target_portal: 192.0.2.10:3260
+        target_iqn: iqn.2026-01.example.storage:web1
+        target_lun: 1
+        auth_method: CHAP
+        auth_username: web1
+        auth_password: "{{ chap_password }}"
+    mode: filesystem
+    fstype: ext4
+    format: true
+    path: /srv/data
+
+- name: The volume of a logical volume group of the host, as a block device
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: scratch-web1
+    connection: {driver_volume_type: local, data: {device_path: /dev/vg0/web1}}
+    path: /dev/scratch
+    tag: scratch
+
+- name: Gone from the instance and from the host
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: scratch-web1
+    state: detached
+
+- name: Nothing is left of runs that were cut short
+  lxdops.compute.lxd_volume_attachment:
+    state: reconciled
+"""
+
+RETURN = r"""
+attachment:
+  description: The volume after the task, with O(state=attached) and O(state=detached).
+  returned: success
+  type: dict
+  contains:
+    volume:
+      description: The storage's id of it.
+      type: str
+      returned: always
+      sample: scratch-web1
+    instance:
+      description: The instance.
+      type: str
+      returned: always
+      sample: web1
+    state:
+      description: V(attached) or V(detached).
+      type: str
+      returned: always
+      sample: attached
+    connected:
+      description: Whether it is connected to the host, maybe for others.
+      type: bool
+      returned: always
+      sample: true
+    device:
+      description: The name of LXD's device. The disk of a virtual machine has it in its serial number.
+      type: str
+      returned: when attached
+      sample: v0f3a9c1d22e4
+    mode:
+      description: V(block) or V(filesystem).
+      type: str
+      returned: when attached
+      sample: block
+    path:
+      description: Where it is in a container.
+      type: str
+      returned: when attached
+      sample: /dev/scratch
+    readonly:
+      description: Whether the instance cannot write.
+      type: bool
+      returned: when attached
+      sample: false
+    shift:
+      description: Whether users and groups are shifted.
+      type: bool
+      returned: when attached
+      sample: false
+    tag:
+      description: Its tag.
+      type: str
+      returned: when attached
+      sample: scratch
+    size:
+      description: Its bytes, but no more than O(size) asks for.
+      type: int
+      returned: when attached, with O(size)
+      sample: 1073741824
+volumes:
+  description: The volumes of the host after the task - those that are connected, and of these the orphans, which no
+    instance has; and those that are missing, since instances have them but they are not connected.
+  returned: success, with O(state=reconciled)
+  type: dict
+  sample: {connected: [scratch-web1], orphans: [], missing: []}
+source:
+  description: The block device of the host, by a name that it keeps where udev gives it one. V(null) if not connected.
+  returned: success, with O(state=attached) and O(state=detached)
+  type: str
+  sample: /dev/disk/by-id/wwn-0x6001405c3d8a1
+bytes:
+  description: Its size. V(null) if not connected.
+  returned: success, with O(state=attached) and O(state=detached)
+  type: int
+  sample: 1073741824
+lost:
+  description: Who used the volume when it was taken away with O(force).
+  returned: success, with O(state=attached) and O(state=detached)
+  type: list
+  elements: str
+  sample: ["process 4711 (postgres) uses it"]
+pending:
+  description: What the guest notices when it boots the next time.
+  returned: success, with O(state=attached) and O(state=detached)
+  type: list
+  elements: str
+  sample: []
+steps:
+  description: What was done, or in check mode would be done.
+  returned: always
+  type: list
+  elements: str
+  sample: ["attach volume scratch-web1 to web1 as a block device on /dev/scratch"]
+"""
+
+from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_domain import converge_volumes
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_host import connecting
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_params import public, volume_spec
+
+
+def spec() -> dict[str, object]:
+    """What is accepted, as documented above."""
+    return {
+        "argument_spec": {**connection_spec(), **volume_spec()},
+        "required_if": [
+            ("state", "attached", ("instance", "volume", "connection")),
+            ("state", "detached", ("instance", "volume")),
+        ],
+    }
+
+
+work = converge_volumes
+
+
+def main() -> None:
+    """Run the module."""
+    run(spec(), work, connecting, public)
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ SHOWING = "Showing console"
 """What the servers call the operation of a console (lxd/db/operationtype, internal/server/db/operationtype)."""
 CONTROL_SEQUENCE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_a-z])")
 """What moves the cursor and changes colours of a terminal (ECMA-48)."""
+DELETED = re.compile(r"[^\n\x08]\x08")
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,11 @@ def shown(wanted: Console, text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without what only a terminal understands."""
-    return CONTROL_SEQUENCE.sub("", text).replace("\r", "")
+    """Text without what only a terminal understands, and without what was deleted again."""
+    text = CONTROL_SEQUENCE.sub("", text).replace("\r", "")
+    while (shorter := DELETED.sub("", text)) != text:
+        text = shorter
+    return text.replace("\b", "")
 
 
 def with_extensions(current: Current, extensions: frozenset[str]) -> Current:

@@ -24,9 +24,13 @@ KINDS = {"serial": "console", "spice": "vga"}
 SIZE = {"width": 80, "height": 24}
 BUSY = "Error: Failed running forkconsole"
 """What is heard in place of the console of a container that somebody else has (lxd/main_forkconsole.go)."""
-DISCARD = b"\x15"
-"""Ctrl-U: away with what stands on the guest's input line. The server itself types an escape sequence there when a
-session ends (doConsole in lxd/instance_console.go)."""
+KNOCK = b" \x15"
+"""A space and Ctrl-U, which deletes what stands on the guest's input line: it is repeated, and leaves nothing. What is
+sent before liblxc has set up its terminal is lost (lxc_setup_tios in lxc/terminal.c flushes), and a guest that is
+silent does not tell when that is. And the server itself types an escape sequence when a session ends (doConsole in
+lxd/instance_console.go)."""
+KNOCKS, PAUSE = 20, 0.5
+"""How often, and seconds between."""
 ENTER = b"\r"
 LAST = 20
 """Lines that a failure shows."""
@@ -85,7 +89,7 @@ class Talk:
 
     def _talk(self, on: Desk, data: Channel, operation: str) -> str:
         talk = Conversation(data)
-        data.send(DISCARD)
+        talk.knock()
         for number, line in enumerate(self.wanted.lines, 1):
             try:
                 talk.turn(line)
@@ -123,6 +127,14 @@ class Conversation:
     @property
     def heard(self) -> str:
         return plain(self._bytes.decode("utf-8", "replace"))
+
+    def knock(self) -> None:
+        """Wait until the guest hears, as far as that can be told: a prompt for a password repeats nothing."""
+        for _knock in range(KNOCKS):
+            self._channel.send(KNOCK)
+            self._bytes += self._channel.receive(PAUSE)
+            if self._bytes or self._channel.closed:
+                return
 
     def turn(self, line: Line) -> None:
         """One turn. What is expected is looked for behind what was found before."""

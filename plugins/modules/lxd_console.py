@@ -32,8 +32,9 @@ notes:
     C(lxc console --show-log) takes them, too. When the container has stopped, the log is
     a file that has all of them. In check mode no log is read.
   - A session changes nothing that stays, but it is an action, so the task is changed each time.
-  - The server itself types an escape sequence to the guest when a session ends. So O(run) begins by Ctrl-U, which
-    deletes the line that stands at a prompt.
+  - The server itself types an escape sequence to the guest when a session ends, and loses what is sent in the first
+    moments of one. So O(run) begins by a space and Ctrl-U, which deletes the line that stands at a prompt, until the
+    guest has repeated it; at most for ten seconds, since a prompt for a password repeats nothing.
   - O(type=spice), O(type=screenshot), O(qemu) and O(guest_address) are for virtual machines. They are built from the
     sources of the servers, and not yet tested on a real virtual machine.
 options:
@@ -218,7 +219,7 @@ connection:
   description:
     - What a websocket client needs. It connects twice to RV(connection.url), with C(?secret=) and one of the secrets;
       first with the one of C(control), then with that of C(data), where what the guest says comes as binary messages
-      and what is typed goes. Closing both ends the session.
+      and what is typed goes. Closing both ends the session. What is sent in the first moments may be lost.
     - It must present the same client certificate as this task, where the server looks at that, and trust the
       server's. At a unix socket the path of the URL is what is asked for; the name in it stands for nothing.
     - A SPICE client opens the data channel once for each of its own channels.

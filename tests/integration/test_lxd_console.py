@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from integration.case import Lane, same
 from integration.killed_run import killed
-from integration.lab_host import LabHost, wait_until
+from integration.lab_host import LabHost, run, wait_until
 from integration.task import command, play, task
 from ws4py.client import WebSocketBaseClient
 
@@ -41,7 +41,8 @@ LEAVE = [{"send": "exit", "expect": "login: $"}]
 def _guest(lane: Lane) -> Iterator[None]:
     """A running instance, the root of which has a password."""
     lane.host.given(NAME, power="running")
-    lane.host.shell(NAME, f"echo root:{WORD} | chpasswd")
+    hashed = run(["openssl", "passwd", "-6", WORD]).strip()
+    lane.host.shell(NAME, f"echo 'root:{hashed}:19000:0:99999:7:::' > /etc/shadow")
     yield
     lane.host.remove(NAME)
 
@@ -69,6 +70,13 @@ class Client(WebSocketBaseClient):  # type: ignore[misc]
 
     def received_message(self, message: Any) -> None:
         self.heard += bytes(message.data)
+
+    def asks(self, prompt: bytes) -> bool:
+        """Whether a prompt comes when Enter is pressed."""
+        self.send(b"\x15\r", binary=True)
+        while prompt not in self.heard and select.select([self.sock], [], [], 0.5)[0]:
+            assert self.once()
+        return prompt in self.heard
 
 
 @contextmanager
@@ -215,9 +223,7 @@ def test_a_session_is_handed_to_another_client(lane: Lane, tmp_path: Path) -> No
 
     others = [{"send": "", "expect": "login: $"}]
     with session(lane.host, whole, secrets["control"]), session(lane.host, whole, secrets["data"]) as data:
-        data.send(b"\x15\r", binary=True)
-        while b"login: " not in data.heard:
-            assert data.once()
+        wait_until(lambda: data.asks(b"login: "), "it is asked for a login")
         refused = console(lane, type="serial", run=others)
         assert f"the console is open already, by operation {whole['operation']} since " in refused["msg"]
         assert refused["error"] == "Refused"

@@ -127,6 +127,10 @@ def test_text_is_shown_plain_and_without_what_is_hidden() -> None:
     assert shown(replace(wanted, tail=0), heard) == ""
 
 
+def test_what_was_deleted_again_is_not_shown() -> None:
+    assert shown(console("log"), "\b \b\nlogin:  \b \b\x1b[mb\b\x1b[K") == "\nlogin: "
+
+
 def test_who_has_a_console() -> None:
     operation = {"id": "op1", "created_at": "now", "class": "websocket", "description": "Showing console"}
     running = [

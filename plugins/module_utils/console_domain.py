@@ -44,7 +44,7 @@ def plan(wanted: Console, seat: Seat) -> list[Step[Seat, Desk]]:
 
 
 def confirm(on: Desk, wanted: Console, seat: Seat) -> Seat:
-    """The log, which is for the result of a run only: LXD 5.0 gives its lines once."""
+    """The log, which is for the result of a run only: its lines may be given once."""
     if wanted.type == "log":
         # What was cleared was read before.
         on.out["log"] = shown(wanted, on.out["log"] if "log" in on.out else read_log(on.api, wanted))

@@ -44,7 +44,7 @@ class Clear:
 
 
 def read_log(on: Api, wanted: Console) -> str:
-    """The log as the server gives it. LXD 5.0 gives each line of a running container once."""
+    """The log as the server gives it: of a running container, LXD 5.0 and Incus 6.0 give each line once."""
     try:
         return fetched(on, f"{wanted.path}/console").decode("utf-8", "replace")
     except NotFound:

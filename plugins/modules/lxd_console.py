@@ -28,9 +28,9 @@ attributes:
     support: partial
     details: For O(type=vnc) and O(type=rdp). A log and a session leave nothing that a difference could show.
 notes:
-  - LXD 5.0 gives each line of the log of a running container once, to whoever asks first;
-    C(lxc console --show-log) takes them, too. When the container has stopped, the log is
-    a file that has all of them. In check mode no log is read.
+  - LXD 5.0 and Incus 6.0 give each line of the log of a running container once, to whoever asks first; C(lxc console
+    --show-log) takes them, too. When the container has stopped, the log is a file that has all of them. In check mode
+    no log is read.
   - A session changes nothing that stays, but it is an action, so the task is changed each time.
   - The server itself types an escape sequence to the guest when a session ends, and loses what is sent in the first
     moments of one. So O(run) begins by a space and Ctrl-U, which deletes the line that stands at a prompt, until the

@@ -130,7 +130,11 @@ def _dialled(options: Any) -> socket.socket:
     if options.endpoint.startswith("/"):
         plain = socket.socket(socket.AF_UNIX)
         plain.settimeout(ANSWER)
-        plain.connect(options.endpoint)
+        try:
+            plain.connect(options.endpoint)
+        except OSError:
+            plain.close()
+            raise
         return plain
     context = ssl.create_default_context()
     pin = options.server_fingerprint.replace(":", "").lower()

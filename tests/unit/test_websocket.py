@@ -48,12 +48,13 @@ def server(path: Path, pieces: Iterable[bytes]) -> Iterator[Any]:
     listening.close()
 
 
-def heard(channel: Channel, pieces: int) -> bytes:
-    """What comes when so many pieces are asked for."""
+def heard(channel: Channel) -> bytes:
+    """All that comes, of a server that goes on when it was sent something."""
     text = b""
-    for _piece in range(pieces):
+    while not channel.closed:
         channel.send(b"more")
         text += channel.receive(5)
+    channel.close()
     return text
 
 
@@ -61,21 +62,13 @@ def test_what_comes_with_the_head_and_what_comes_in_pieces_is_heard(tmp_path: Pa
     first, second = frame(b"one "), frame(b"two " * 100)
     ping = bytes(PingControlMessage(b"p").single(mask=False))
     with server(tmp_path, [HEAD + first, second[:3], second[3:] + ping + frame(b"three")]) as on:
-        channel = Channel(on, "/x")
-        assert heard(channel, 2) == b"one " + b"two " * 100 + b"three"
-        channel.close()
+        assert heard(Channel(on, "/x")) == b"one " + b"two " * 100 + b"three"
 
 
 @pytest.mark.parametrize("end", [TextMessage(b"").single(mask=False), CloseControlMessage().single(mask=False), b""])
 def test_the_end_is_told(tmp_path: Path, end: bytes) -> None:
     with server(tmp_path, [HEAD, frame(b"bye") + end]) as on:
-        channel = Channel(on, "/x")
-        channel.send(b"more")
-        text = b""
-        while not channel.closed:
-            text += channel.receive(5)
-        assert text == b"bye"
-        channel.close()
+        assert heard(Channel(on, "/x")) == b"bye"
 
 
 def test_a_refusal_is_told_without_the_secret(tmp_path: Path) -> None:

@@ -220,8 +220,9 @@ connection:
     - What a websocket client needs. It connects twice to RV(connection.url), with C(?secret=) and one of the secrets;
       first with the one of C(control), then with that of C(data), where what the guest says comes as binary messages
       and what is typed goes. Closing both ends the session. What is sent in the first moments may be lost.
-    - It must present the same client certificate as this task, where the server looks at that, and trust the
-      server's. At a unix socket the path of the URL is what is asked for; the name in it stands for nothing.
+    - It must be let in as this task was, which Incus looks at (by the same client certificate, or at the unix socket),
+      and trust the server's certificate. At a unix socket the path of the URL is what is asked for; the name in it
+      stands for nothing.
     - A SPICE client opens the data channel once for each of its own channels.
     - The server keeps a session to which nobody has connected until it is started anew. Incus takes the console for
       open meanwhile; O(force) ends that.

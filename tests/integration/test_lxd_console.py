@@ -101,15 +101,17 @@ def session(host: LabHost, whole: Mapping[str, str], secret: str) -> Iterator[Cl
         client.close_connection()
 
 
-def end_sessions(host: LabHost) -> None:
-    """End the sessions that nobody has used."""
-    for operation in showing(host):
+def end_sessions(lane: Lane) -> None:
+    """End the sessions that nobody has used, as who has opened them: Incus lets nobody else."""
+    endpoint = lane.connection["endpoint"]
+    secure = endpoint.startswith("https")
+    base = endpoint.replace("https", "wss") if secure else "ws://localhost"
+    for operation in showing(lane.host):
         fds = operation["metadata"]["fds"]
-        url = f"ws://localhost/1.0/operations/{operation['id']}/websocket"
-        whole = {"url": url, "socket": host.unix["endpoint"]}
-        with session(host, whole, fds["control"]), session(host, whole, fds["0"]):
+        whole = {"url": f"{base}/1.0/operations/{operation['id']}/websocket", "socket": "" if secure else endpoint}
+        with session(lane.host, whole, fds["control"]), session(lane.host, whole, fds["0"]):
             pass
-    wait_until(lambda: not sessions(host), "the sessions have ended")
+    wait_until(lambda: not sessions(lane.host), "the sessions have ended")
 
 
 def read(terminal: int) -> bytes:
@@ -271,10 +273,10 @@ def test_no_output_has_a_secret(lane: Lane, execution: str, tmp_path: Path) -> N
         assert WORD not in said
     secrets = json.loads(file.read_text())["secrets"]
     assert not [secret for secret in secrets.values() if secret in output]
-    end_sessions(lane.host)
+    end_sessions(lane)
     shown = done(lane, type="serial", show_secret=True)["connection"]
     assert set(shown["secrets"]) == {"control", "data"}
-    end_sessions(lane.host)
+    end_sessions(lane)
 
 
 REFUSALS: tuple[tuple[Params, str], ...] = (
@@ -318,7 +320,7 @@ def test_a_run_killed_at_its_write_is_ended_by_the_next(lane: Lane, when: str) -
     assert killed(1, when, {**lane.connection, "name": NAME, "type": "serial", "run": turns}, "lxd_console")
     force = {"force": True} if lane.host.product == "incus" else {}
     done(lane, type="serial", run=turns, **force)
-    end_sessions(lane.host)
+    end_sessions(lane)
     assert lane.host.query(f"instances/{NAME}")["devices"] == {}
 
 

@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -101,12 +101,13 @@ def session(host: LabHost, whole: Mapping[str, str], secret: str) -> Iterator[Cl
         client.close_connection()
 
 
-def end_sessions(lane: Lane) -> None:
-    """End the sessions that nobody has used, as who has opened them: Incus lets nobody else."""
+def end_sessions(lane: Lane, unused: Sequence[Mapping[str, Any]]) -> None:
+    """End sessions that nobody has used, as who has opened them: Incus lets nobody else."""
     endpoint = lane.connection["endpoint"]
     secure = endpoint.startswith("https")
     base = endpoint.replace("https", "wss") if secure else "ws://localhost"
-    for operation in showing(lane.host):
+    still = sessions(lane.host)
+    for operation in (one for one in unused if one["id"] in still):
         fds = operation["metadata"]["fds"]
         whole = {"url": f"{base}/1.0/operations/{operation['id']}/websocket", "socket": "" if secure else endpoint}
         with session(lane.host, whole, fds["control"]), session(lane.host, whole, fds["0"]):
@@ -273,10 +274,10 @@ def test_no_output_has_a_secret(lane: Lane, execution: str, tmp_path: Path) -> N
         assert WORD not in said
     secrets = json.loads(file.read_text())["secrets"]
     assert not [secret for secret in secrets.values() if secret in output]
-    end_sessions(lane)
+    end_sessions(lane, showing(lane.host))
     shown = done(lane, type="serial", show_secret=True)["connection"]
     assert set(shown["secrets"]) == {"control", "data"}
-    end_sessions(lane)
+    end_sessions(lane, showing(lane.host))
 
 
 REFUSALS: tuple[tuple[Params, str], ...] = (
@@ -318,9 +319,10 @@ def test_a_run_killed_at_its_write_is_ended_by_the_next(lane: Lane, when: str) -
         assert killed(1, when, {**lane.connection, "name": NAME, **params}, "lxd_console")
         done(lane, **params)
     assert killed(1, when, {**lane.connection, "name": NAME, "type": "serial", "run": turns}, "lxd_console")
+    left = showing(lane.host)
     force = {"force": True} if lane.host.product == "incus" else {}
     done(lane, type="serial", run=turns, **force)
-    end_sessions(lane)
+    end_sessions(lane, left)
     assert lane.host.query(f"instances/{NAME}")["devices"] == {}
 
 

@@ -178,7 +178,7 @@ class Server:
 
     def __init__(self, client: pylxd.Client, endpoint: str, options: Connection) -> None:
         self._api = client.api
-        self._options = replace(options, endpoint=endpoint)
+        self.options = replace(options, endpoint=endpoint)
         self.endpoint = endpoint
         self.project = options.project or "default"
         self.wait_timeout = options.wait_timeout
@@ -193,7 +193,7 @@ class Server:
 
     def twin(self) -> Server:
         """Another connection to the same server and project: a thread of its own needs one of its own."""
-        return connect(self._options, {})
+        return connect(self.options, {})
 
     def close(self) -> None:
         """End the connection."""

@@ -34,6 +34,7 @@ class Api(Reader, Protocol):
     """What steps need besides; ``lxd.Server`` is the real one."""
 
     endpoint: str
+    options: Any
     extensions: frozenset[str]
     wait_timeout: float
 

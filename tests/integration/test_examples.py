@@ -21,7 +21,7 @@ DEAD = {"endpoint": "https://127.0.0.1:1"}
 """A host that does not answer."""
 EMPTY = {"identity": "0" * 16, "server_name": "lxd0", "clustered": False, "instances": []}
 """Its record."""
-FINDING = ("lxd_drain", "lxd_interface", "lxd_migration", "lxd_rebuild", "lxd_snapshot")
+FINDING = ("lxd_console", "lxd_drain", "lxd_interface", "lxd_migration", "lxd_rebuild", "lxd_snapshot")
 """The modules whose examples find these."""
 FOUND = [
     {"name": "web1", "source": {"alias": "debian/12"}},

@@ -11,6 +11,7 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
+    "lxd_console": (22, 53),
     "lxd_drain": (32, 70),
     "lxd_evacuation": (32, 76),
     "lxd_host": (10, 21),

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
 Current = TypeVar("Current")
@@ -39,9 +38,7 @@ class Api(Reader, Protocol):
     wait_timeout: float
 
     def text(self, path: str, /, **query: Any) -> str: ...
-    def download(
-        self, path: str, /, **query: Any
-    ) -> AbstractContextManager[tuple[dict[str, str], Iterator[bytes]]]: ...
+    def download(self, path: str, /, **query: Any) -> Any: ...
     def post(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Any: ...
     def patch(self, path: str, body: Mapping[str, Any]) -> Any: ...
     def put(

@@ -285,11 +285,11 @@ class Server:
         return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
 
     def settle(self, path: str, about: str = "", timeout: float | None = None) -> bool:
-        """Wait until no operation runs on an object (on any, if ``path`` is empty) that has a word in its description;
-        whether one did. A killed run leaves its last one running."""
+        """Wait until no operation runs on an object (any, if ``path`` is empty) that has a word in its description;
+        whether one did. A killed run leaves one."""
         running = self.get("operations", recursion=1).get("running") or []
-        mine = [one for one in running if one["class"] == "task" and about in one["description"].lower()]
-        mine = [one for one in mine if not path or _concerns(one, path)]
+        tasks = [one for one in running if one["class"] == "task" and about in one["description"].lower()]
+        mine = [one for one in tasks if not path or _concerns(one, path)]
         for operation in mine:
             try:
                 self._wait(operation, self.wait_timeout if timeout is None else timeout)
@@ -355,7 +355,7 @@ class Server:
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         query = request.pop("params", {})
-        # pylxd's own way sends the project beside all-projects too: the server refuses that.
+        # pylxd would send it with all-projects too, which the server refuses.
         if self.project != "default" and not {"project", "all-projects"} & set(query):
             query = {**query, "project": self.project}
         with self._in_words(method, path):

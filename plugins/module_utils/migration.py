@@ -63,13 +63,14 @@ class Link:
 @dataclass(frozen=True)
 class Move:
     """A task's parameters. ``state``: migrated or aborted; ``method``: auto, live, refresh or cold; ``transfer``: auto,
-    pull or push."""
+    pull, push or relay; ``bandwidth``: bytes a second, or 0."""
 
     name: str
     new_name: str
     state: str = "migrated"
     method: str = "auto"
     transfer: str = "auto"
+    bandwidth: int = 0
     pool: str = ""
     networks: Mapping[str, str] = field(default_factory=dict)
     snapshots: bool = True

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .compare import quantity
 from .errors import Refused
 from .instance_params import check_name
 from .migration import Move
@@ -35,7 +36,8 @@ def migration_spec() -> dict[str, dict[str, Any]]:
             "mutually_exclusive": [["endpoint", "member"]],
         },
         "method": {"type": "str", "choices": ["auto", "live", "refresh", "cold"], "default": "auto"},
-        "transfer": {"type": "str", "choices": ["auto", "pull", "push"], "default": "auto"},
+        "transfer": {"type": "str", "choices": ["auto", "pull", "push", "relay"], "default": "auto"},
+        "bandwidth": {"type": "str"},
         "pool": {"type": "str"},
         "networks": {"type": "dict"},
         "snapshots": {"type": "bool", "default": True},
@@ -63,12 +65,14 @@ def move_from(params: Mapping[str, Any]) -> Move:
                 f"{name}: networks.{here}: found {there!r}, allowed is the name of a network of the target",
                 option="networks",
             )
+    bandwidth = _bandwidth(name, params)
     return Move(
         name=name,
         new_name=new_name,
         state=params["state"],
         method=params["method"],
-        transfer=params["transfer"],
+        transfer="relay" if bandwidth else params["transfer"],
+        bandwidth=bandwidth,
         pool=params["pool"] or "",
         networks=params["networks"] or {},
         snapshots=params["snapshots"],
@@ -78,3 +82,23 @@ def move_from(params: Mapping[str, Any]) -> Move:
         copy_timeout=params["copy_timeout"],
         remember_home=params["remember_home"],
     )
+
+
+def _bandwidth(name: str, params: Mapping[str, Any]) -> int:
+    """Bytes a second. Refuses it where the servers copy by themselves: they know a limit of the pool only."""
+    text = params["bandwidth"]
+    if text is None:
+        return 0
+    found = quantity(text)
+    if not found or found < 1:
+        raise Refused(
+            f"{name}: bandwidth: found {text!r}, allowed are bytes a second like 20MiB", option="bandwidth", found=text
+        )
+    if params["transfer"] not in ("auto", "relay"):
+        raise Refused(
+            f"{name}: bandwidth: found {text} with transfer: {params['transfer']}; a limit of one move needs transfer: "
+            "relay; else rsync.bwlimit of the source's pool limits all copies from there",
+            option="bandwidth",
+            found=text,
+        )
+    return int(found)

@@ -153,6 +153,7 @@ def _move(move: Move, pair: Pair, leaving: Journal | None, fresh: bool) -> Steps
         snapshots=move.snapshots,
         way=move.transfer,
         timeout=move.copy_timeout,
+        bandwidth=move.bandwidth,
     )
     pre: Steps = [Copy(replace(transfer, refresh=False, running=True), copy, journal)] if ahead else []
     switch = Switch(

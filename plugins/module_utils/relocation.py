@@ -130,7 +130,7 @@ RELOCATION: Domain[Api, Relocate, Located] = Domain(
 def converge_relocation(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Bring an instance to another member of its cluster; a module's result."""
     check_name("name", params["name"])
-    given = [option for option in ("new_name", "pool", "networks") if params[option]]
+    given = [option for option in ("new_name", "pool", "networks", "bandwidth") if params[option]]
     given += [option for option in ("method", "transfer") if params[option] not in ("auto", "cold")]
     if params["state"] != "migrated":
         raise Refused(

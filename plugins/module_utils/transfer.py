@@ -5,17 +5,23 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from .errors import LxdError, OperationFailed, Refused, TimedOut
 from .migration import Link
+from .relay import carry
 from .steps import Api
+from .websocket import opened
 
 BROKEN_OFF = re.compile(r"rsync failed to spawn|rsync error: error in rsync protocol data stream", re.IGNORECASE)
 """How a server says that its rsync did not start, or was cut off."""
+ENDING = 60.0
+"""Seconds that the servers may take for what is left when all has been sent."""
 
 
 def once_more(copy: Callable[[], Any]) -> None:
@@ -42,6 +48,8 @@ class Transfer:
     snapshots: bool
     way: str
     timeout: float
+    bandwidth: int = 0
+    """Bytes a second at most, of a relay; 0: no limit."""
 
     def run(self, on: Link) -> None:
         """Copy. Raises OperationFailed with what each way failed of, TimedOut while the copy goes on."""
@@ -96,7 +104,33 @@ def _push(self: Transfer, on: Link) -> None:
     _by_any(attempt, on.target, "push")
 
 
-_WAYS: dict[str, Callable[[Transfer, Link], None]] = {"pull": _pull, "push": _push}
+def _relay(self: Transfer, on: Link) -> None:
+    """Neither dials the other: this process fetches from the source, and sends to the target."""
+    offer = on.source.begin(f"instances/{self.name}", {"migration": True, **self.options()})
+    try:
+        origin = {"type": "migration", "mode": "push", "refresh": self.refresh, **self.options()}
+        taken = on.target.begin("instances", {**self.body, "source": origin})
+    except LxdError:
+        on.source.cancel(offer)
+        raise
+    with ExitStack() as stack:
+
+        def end(server: Api, operation: Mapping[str, Any], name: str) -> socket.socket:
+            path = f"/1.0/operations/{operation['id']}/websocket?secret={operation['metadata'][name]}"
+            return stack.enter_context(closing(opened(server, path)))
+
+        names = sorted(set(offer["metadata"]) & set(taken["metadata"]))
+        pairs = [(end(on.source, offer, name), end(on.target, taken, name)) for name in names]
+        in_time = carry(pairs, self.timeout, self.bandwidth)
+    try:
+        on.target.wait(taken, ENDING)
+        on.source.wait(offer, ENDING)
+    except OperationFailed:
+        # Both servers give up when their connections end.
+        if in_time:
+            raise
+    if not in_time:
+        raise OperationFailed(f"relay: it did not end within copy_timeout ({self.timeout:g} seconds)")
 
 
 def _by_any(attempt: Callable[[str], None], reached: Api, way: str) -> None:
@@ -124,3 +158,6 @@ def _both(active: Api, work: Mapping[str, Any], passive: Api, offer: Mapping[str
         passive.cancel(offer)
         raise
     passive.wait(offer, timeout)
+
+
+_WAYS: dict[str, Callable[[Transfer, Link], None]] = {"pull": _pull, "push": _push, "relay": _relay}

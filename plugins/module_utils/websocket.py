@@ -32,46 +32,53 @@ HEAD = 8192
 """Bytes that the head of the server's answer may have."""
 
 
+def opened(on: Api, path: str) -> socket.socket:
+    """A connection on which a websocket begins. ``path`` is asked for with its secret: it is not for messages."""
+    try:
+        found = _dialled(on.options)
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"{on.name}: {error}") from None
+    try:
+        _shake_hands(found, path)
+    except OSError as error:
+        found.close()
+        raise OperationFailed(f"{on.name}: the websocket of the operation: {error}") from None
+    return found
+
+
+def _shake_hands(found: socket.socket, path: str) -> None:
+    key = base64.b64encode(os.urandom(16)).decode()
+    # Without an Origin, which the server compares with the Host.
+    lines = [
+        f"GET {path} HTTP/1.1",
+        "Host: lxd",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {key}",
+    ]
+    found.sendall("\r\n".join([*lines, "", ""]).encode())
+    head = b""
+    # Byte by byte: what comes after the head belongs to the frames.
+    while not head.endswith(b"\r\n\r\n") and len(head) < HEAD:
+        byte = found.recv(1)
+        if not byte:
+            break
+        head += byte
+    status = head.split(b"\r\n", 1)[0].decode("ascii", "replace")
+    if " 101 " not in f"{status} ":
+        raise ConnectionError(f"the server did not open it, and said {status or 'nothing'}")
+
+
 class Channel:
     """One websocket, connected. Messages go and come as bytes."""
 
     def __init__(self, on: Api, path: str) -> None:
         """``path`` is asked for with its secret: it is not for messages."""
-        try:
-            self._socket = _dialled(on.options)
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"{on.name}: {error}") from None
+        self._socket = opened(on, path)
         self._stream: Any = Stream(always_mask=True, expect_masking=False)
         self._wanted: int = 2
         self.closed = False
-        try:
-            self._open(path)
-        except OSError as error:
-            self._socket.close()
-            raise OperationFailed(f"{on.name}: the websocket of the operation: {error}") from None
-
-    def _open(self, path: str) -> None:
-        key = base64.b64encode(os.urandom(16)).decode()
-        # Without an Origin, which the server compares with the Host.
-        lines = [
-            f"GET {path} HTTP/1.1",
-            "Host: lxd",
-            "Connection: Upgrade",
-            "Upgrade: websocket",
-            "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Key: {key}",
-        ]
-        self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        head = b""
-        # Byte by byte: what comes after the head belongs to the frames.
-        while not head.endswith(b"\r\n\r\n") and len(head) < HEAD:
-            byte = self._socket.recv(1)
-            if not byte:
-                break
-            head += byte
-        status = head.split(b"\r\n", 1)[0].decode("ascii", "replace")
-        if " 101 " not in f"{status} ":
-            raise ConnectionError(f"the server did not open it, and said {status or 'nothing'}")
 
     def send(self, data: bytes) -> None:
         """Send one message."""

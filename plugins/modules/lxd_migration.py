@@ -94,10 +94,18 @@ options:
   transfer:
     description:
       - Which server dials the other one.
-      - V(pull) - the target, V(push) - the source, V(auto) - the one and, if that fails, the other.
+      - V(pull) - the target, V(push) - the source.
+      - V(relay) - neither. All data goes through the machine where the task runs (see O(execution)), and the copy ends
+        with the task.
+      - V(auto) - the first of these that works, in this order.
     type: str
-    choices: [auto, pull, push]
+    choices: [auto, pull, push, relay]
     default: auto
+  bandwidth:
+    description:
+      - Bytes that are copied in a second at most, like V(20MiB). It needs O(transfer=relay), which it implies. The
+        servers know only a limit for all copies from a pool, its C(rsync.bwlimit).
+    type: str
   pool:
     description: The storage pool on the target. By default the one of the same name.
     type: str
@@ -124,7 +132,8 @@ options:
     default: 30
   copy_timeout:
     description:
-      - Seconds that one copy may take. One that takes longer goes on in the servers, and the next run waits for it.
+      - Seconds that one copy may take. One that takes longer goes on in the servers, and the next run waits for it, but
+        for a relay, which ends.
     type: float
     default: 3600
   remember_home:

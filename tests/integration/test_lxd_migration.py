@@ -159,6 +159,48 @@ def test_home_again_over_the_socket(lxd_hosts: list[LabHost]) -> None:
     assert data_of(home) == DATA
 
 
+@pytest.mark.parametrize("way", ["unix", "https"])
+def test_where_neither_reaches_the_other_all_goes_through_us(lxd_hosts: list[LabHost], way: str) -> None:
+    source, target = lxd_hosts
+    before = prepared(source)
+    options = {"name": NAME, "target": getattr(target, way)}
+    listening = [host.query("")["config"]["core.https_address"] for host in lxd_hosts]
+    if way == "https":
+        options |= {"transfer": "relay", "bandwidth": "50MiB"}
+    else:
+        for host in lxd_hosts:
+            host.call("PATCH", "", {"config": {"core.https_address": ""}})
+    try:
+        with never_twice(lxd_hosts):
+            result = task({**getattr(source, way), **options}, module=MODULE)
+    finally:
+        for host, address in zip(lxd_hosts, listening, strict=True):
+            host.call("PATCH", "", {"config": {"core.https_address": address}})
+    assert not result.get("failed"), result["msg"]
+    assert source.instances() == []
+    same(shown(target), before)
+    assert data_of(target) == DATA
+
+
+def test_a_relay_that_ends_leaves_the_source(lxd_hosts: list[LabHost]) -> None:
+    source, target = lxd_hosts
+    before = prepared(source)
+    failed = move(source, target, transfer="relay", bandwidth="10KiB", copy_timeout=2)
+    assert "relay: " in failed["msg"], failed
+    assert "is as it was" in failed["msg"]
+    assert target.instances() == []
+    run = started(params(source, target, bandwidth="10KiB"), module="lxd_migration")
+    wait_until(lambda: NAME in target.instances(), "the copy begins")
+    run.kill()
+    run.join()
+    same({**shown(source), "config": {}}, {**before, "config": {}})
+    result = move(source, target, transfer="relay")
+    assert not result.get("failed"), result["msg"]
+    assert source.instances() == []
+    same(shown(target), before)
+    assert data_of(target) == DATA
+
+
 @pytest.mark.parametrize(
     ("method", "number", "when"),
     [

@@ -299,7 +299,7 @@ class Server:
 
     def _write(self, method: str, path: str, timeout: float | None, **request: Any) -> Any:
         timeout = self.wait_timeout if timeout is None else timeout
-        end = time.monotonic() + timeout
+        end = time.monotonic() + min(timeout, SILENCE)
         while True:
             try:
                 return self._write_once(method, path, timeout, **request)

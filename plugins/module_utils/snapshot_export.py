@@ -93,8 +93,13 @@ class ExportBackup:
         if self.export.compression:
             body["compression_algorithm"] = self.export.compression
         try:
-            on.post(path, body)
-            digest, size = self._fetch(on, f"{path}/{name}/export")
+            try:
+                on.post(path, body)
+                digest, size = self._fetch(on, f"{path}/{name}/export")
+            finally:
+                # Before the file has its name, since no run looks after that. Where it fails it expires there.
+                with suppress(NotFound, OperationFailed):
+                    on.delete(f"{path}/{name}")
             self._put(f"# {origin} {size}\n{digest}  {os.path.basename(self.export.file)}\n")
         except OSError as error:
             where = f"{self.instance}/{self.snapshot} on {on.name}: export.file"
@@ -102,9 +107,6 @@ class ExportBackup:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(self._part)
-            # Else it expires there.
-            with suppress(NotFound, OperationFailed):
-                on.delete(f"{path}/{name}")
 
     @property
     def _part(self) -> str:

@@ -258,6 +258,8 @@ def test_the_old_instance_is_kept(more: LabHost) -> None:
 @pytest.mark.thorough
 def test_a_guest_that_does_not_stop_keeps_its_root(more: LabHost) -> None:
     host = more
+    if host.product == "incus":
+        pytest.skip("Incus 6.0 locks an instance whose guest did not stop in time: nobody changes it until it stops")
     host.make(NAME)
     host.write(NAME, "/etc/ignore-stop", "")
     host.write(NAME, "/srv/old", "old")

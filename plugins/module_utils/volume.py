@@ -95,8 +95,6 @@ class Host:
     """Where volumes are attached: a daemon, and the machine that it runs on."""
 
     api: Api
-    everywhere: Api
-    """The daemon with no project of its own: a volume may have users in any."""
     brick: HostSide
     records: Records
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from .brick import Brick
 from .errors import Refused
@@ -27,6 +26,4 @@ def connecting(options: Connection, environ: Mapping[str, str], check: bool) -> 
             option="endpoint",
             found=api.endpoint,
         )
-    # The list of all projects is not to be had with a project named.
-    everywhere = api if api.project == "default" else connect(replace(options, project="default"), environ, check)
-    return Host(api, everywhere, Brick(), Records())
+    return Host(api, Brick(), Records())

@@ -68,7 +68,7 @@ class Reclaim:
 
 def read(on: Host, _wanted: Reconcile) -> Volumes:
     """All volumes of the host."""
-    found = users_of(on.everywhere.get("instances", recursion=1, **{"all-projects": "true"}))
+    found = users_of(on.api.get("instances", recursion=1, **{"all-projects": "true"}))
     mine = {volume: users for volume, all_users in found.items() if (users := here(all_users, member(on)))}
     return Volumes(tuple(on.records.all()), mine, identity(on))
 

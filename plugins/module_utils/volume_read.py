@@ -32,7 +32,7 @@ def read_attachment(on: Host, wanted: Volume) -> Attachment:
     current = Attachment(
         instance=instance,
         project=project,
-        users=users_of(on.everywhere.get("instances", recursion=1, **{"all-projects": "true"})).get(wanted.id, ()),
+        users=users_of(on.api.get("instances", recursion=1, **{"all-projects": "true"})).get(wanted.id, ()),
         record=record,
         server=identity(on),
         member=member(on),

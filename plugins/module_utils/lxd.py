@@ -42,7 +42,7 @@ BUSY = "Instance is busy running a"
 """So the server refuses while it is at work on an instance (lxd/instance/operationlock); no operation shows it."""
 BUSY_PAUSE = 0.2
 OVERTAKEN = "A matching non-reusable operation has now succeeded"
-"""So it refuses a change when another one of the same kind, that it waited for, came first (the same file)."""
+"""So it refuses a change after another of its kind, that it waited for (the same file)."""
 
 FILE_FACTS = ("type", "mode", "uid", "gid")
 

@@ -192,7 +192,7 @@ class Server:
             raise Refused(f"project {self.project} is not on {self.name}", option="project", found=self.project)
 
     def twin(self) -> Server:
-        """Another connection to the same server and project: a thread of its own needs one of its own."""
+        """Another connection to the same server and project, which a thread needs."""
         return connect(self.options, {})
 
     def close(self) -> None:
@@ -268,7 +268,7 @@ class Server:
         return record
 
     def wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
-        """Wait for an operation that was begun."""
+        """Wait for one that was begun."""
         return self._wait(operation, timeout)
 
     def cancel(self, operation: Mapping[str, Any]) -> None:
@@ -294,7 +294,7 @@ class Server:
             try:
                 self._wait(operation, self.wait_timeout if timeout is None else timeout)
             except (OperationFailed, NotFound):
-                pass  # Whoever started it was told; what it left behind is read next.
+                pass  # Whoever began it was told; what it left is read next.
         return bool(mine)
 
     def _write(self, method: str, path: str, timeout: float | None, **request: Any) -> Any:
@@ -304,7 +304,7 @@ class Server:
             try:
                 return self._write_once(method, path, timeout, **request)
             except OperationFailed as error:
-                # A guest that ended by itself is Stopped before the server is done with that; nothing was begun then.
+                # A guest that ended by itself is Stopped before the server is done with that.
                 if BUSY not in error.message or time.monotonic() > end:
                     raise
             time.sleep(BUSY_PAUSE)

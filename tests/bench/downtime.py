@@ -19,9 +19,8 @@ if not __package__:
 
 from integration import lab_host
 from integration.lab_host import LabHost, wait_until
-from integration.task import task
 
-from bench.measure import SideFailed
+from bench.measure import playbook
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME = "ticking"
@@ -78,9 +77,7 @@ def move(source: LabHost, target: LabHost, method: str) -> float:
     source.shell(NAME, ": > /ticks")
     wait_until(lambda: len(ticks(source)) > 5, "the guest notes the time")
     params = {**source.https, "target": dict(target.https), "name": NAME, "method": method}
-    result = task(params, module="lxdops.compute.lxd_migration")
-    if result.get("failed"):
-        raise SideFailed(result["msg"])
+    playbook([{"name": method, "lxdops.compute.lxd_migration": params}])
     count = len(ticks(target))
     wait_until(lambda: len(ticks(target)) > count, "the guest notes the time again")
     return max(later - sooner for sooner, later in pairwise(ticks(target)))

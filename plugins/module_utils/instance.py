@@ -29,7 +29,8 @@ RESTORED = MARK + "restored"
 """Marker: ``SNAPSHOT WORD`` of the last restore that was asked for with a word."""
 QUIESCED = MARK + "quiesced"
 """Marker: ``BOOT DEADLINE`` while a snapshot is taken of it quiesced; see quiesce.py."""
-LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED)
+RELEASED = MARK + "released"
+LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED, RELEASED)
 SECRET = ("cloud-init.user-data", "cloud-init.vendor-data", "user.user-data", "user.vendor-data")
 """Config that often holds passwords: shown as a digest."""
 NEVER_USED = ("1970-01-01", "0001-01-01")

@@ -11,6 +11,7 @@ from .compare import merged, quantity
 from .config_keys import DEVICE_KINDS, MARK, check_key, kinds, takes_live
 from .errors import Refused
 from .instance import FLEET, SOURCE, Current, Desired, Devices, Profile, Source, owned
+from .volume_devices import volumes_of
 
 DEVICE_TYPES = (
     "disk",
@@ -130,7 +131,9 @@ def wanted_devices(desired: Desired, current: Current, profiles_change: bool) ->
         declared[root] = {"type": "disk", "path": "/", **(declared.get(root) or {}), **desired.root}
     result = {name: dict(device) for name, device in current.devices.items()}
     if desired.purge_devices:
-        result = {name: device for name, device in result.items() if name in declared or name == root}
+        # A volume is attached by a task of its own, and would be lost to the guest.
+        kept = {root, *declared, *volumes_of(result).values()}
+        result = {name: device for name, device in result.items() if name in kept}
     for name, options in declared.items():
         base = result.get(name) or dict(inherited.get(name, {}))
         if options is None:

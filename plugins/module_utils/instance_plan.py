@@ -14,6 +14,7 @@ from .instance import CREATING, LASTING, PENDING, RESTART, Current, Desired, mad
 from .instance_edit import blank, check_edit, edited, impact
 from .instance_steps import Change, Create, Delete, Power, Reconfigure, Update, changes_between
 from .steps import Api, Step
+from .volume_devices import connected, released
 
 Steps = list[Step[Current, Api]]
 
@@ -76,8 +77,11 @@ def plan(desired: Desired, current: Current) -> Steps:
 
 
 def report(desired: Desired, current: Current) -> dict[str, Any]:
-    """What a result says besides: ``impact`` of each change, and ``pending``, the changes that wait for a restart."""
-    if desired.state == "absent" or not current.exists or current.unfinished:
+    """What a result says besides: ``impact`` of each change, and ``pending``, the changes that wait for a restart; of
+    one that is deleted, the ``volumes`` that its host still has."""
+    if desired.state == "absent":
+        return {"impact": {}, "pending": [], "volumes": connected(current)}
+    if not current.exists or current.unfinished:
         return {"impact": {}, "pending": []}
     found = edit(desired, current)
     waits = current.active and desired.apply == "next_start" and desired.state in ("present", "started", "frozen")
@@ -299,6 +303,13 @@ def _moves(desired: Desired, current: Current, goal: str, kill: str = "") -> lis
         )
     if "suspend" in actions:
         _check_suspend(current)
+    if released(current.config) and {"start", "resume"} & set(actions):
+        raise Refused(
+            f"{current.name} on {current.server.name}: its volumes are disconnected from this host, since it is about "
+            f"to be elsewhere ({', '.join(sorted(released(current.config)))}): end its move, or connect them "
+            "(lxd_volume_attachment, state: connected)",
+            option="state",
+        )
     return _powers(desired, current, actions, kill)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .config_keys import MARK, is_servers
-from .instance import HOME, Current, Profile, view
+from .instance import HOME, RELEASED, Current, Profile, view
 from .steps import Api, Reader
 
 JOURNAL = MARK + "migration"
@@ -48,7 +48,8 @@ def identity(config: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in config.items()
-        if key in IDENTITY or key.endswith(".hwaddr") or key.startswith("image.") or not is_servers(key)
+        if key != RELEASED
+        and (key in IDENTITY or key.endswith(".hwaddr") or key.startswith("image.") or not is_servers(key))
     }
 
 
@@ -62,8 +63,8 @@ class Link:
 
 @dataclass(frozen=True)
 class Move:
-    """A task's parameters. ``state``: migrated or aborted; ``method``: auto, live, refresh or cold; ``transfer``: auto,
-    pull, push or relay; ``bandwidth``: bytes a second, or 0."""
+    """A task's parameters. ``state``: migrated, arrived or aborted; ``method``: auto, live, refresh or cold;
+    ``transfer``: auto, pull, push or relay; ``bandwidth``: bytes a second, or 0."""
 
     name: str
     new_name: str
@@ -79,6 +80,8 @@ class Move:
     stop_timeout: int = 30
     copy_timeout: float = 3600
     remember_home: bool = False
+    volumes: Mapping[str, str | None] = field(default_factory=dict)
+    """The volumes that are connected to the target, and the path of each there; None: the same as on the source."""
 
 
 @dataclass(frozen=True)

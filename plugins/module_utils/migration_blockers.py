@@ -12,9 +12,11 @@ from .instance import REBUILD, Current
 from .instance_edit import expand, root_name
 from .migration import Move, Place
 from .migration_read import custom_volumes, listens
+from .volume_devices import VOLUME, volumes_of
 
 HOST_DEVICES = ("unix-char", "unix-block", "unix-hotplug", "usb", "gpu", "pci", "infiniband", "tpm")
 """Devices that are of the host."""
+LIVE_CURE = {"it is suspended": "start it first", "method live": "method auto works"}
 ANY = {"0.0.0.0", "[::]"}  # noqa: S104
 """Addresses that stand for all of a host's."""
 
@@ -29,6 +31,8 @@ def devices_there(move: Move, source: Current) -> dict[str, dict[str, str]]:
         network = device.get("network", "")
         if device.get("type") == "nic" and network in move.networks:
             devices[name] = {**device, "network": move.networks[network]}
+    for volume, name in volumes_of(devices).items():
+        devices[name]["source"] = move.volumes.get(volume) or devices[name].get("source", "")
     return devices
 
 
@@ -58,6 +62,9 @@ def _of_servers(source: Current, here: Place, there: Place) -> Iterator[str]:
 
 def _of_source(move: Move, source: Current) -> Iterator[str]:
     live = source.power == "suspended" or (move.method == "live" and source.active)
+    if live and volumes_of(source.devices):
+        how = "it is suspended" if source.power == "suspended" else "method live"
+        yield f"{how}: its saved memory would know the volumes that it has on this host; {LIVE_CURE[how]}"
     if live and source.type == "container" and move.new_name != move.name:
         yield f"new_name: the saved memory of a container has its name {move.name} in it"
     if move.method == "live" and source.active and source.needs_stateful:
@@ -88,7 +95,7 @@ def _of_devices(move: Move, source: Current, there: Place) -> Iterator[str]:
             yield f"network {network} of device {name} is not on the target: set networks"
         if kind == "nic" and device.get("parent") and device["parent"] not in there.networks:
             yield f"interface {device['parent']} of device {name} is not on the target"
-        if not move.host_devices and of_the_host(device):
+        if VOLUME not in device and not move.host_devices and of_the_host(device):
             yield (
                 f"device {name} ({kind} {device.get('source', '')}) is of the host: say host_devices: true if the "
                 "target has the same"
@@ -96,9 +103,21 @@ def _of_devices(move: Move, source: Current, there: Place) -> Iterator[str]:
         for address, other in there.listening.items():
             if clash(listens(device), address):
                 yield f"device {name} listens at {listens(device)}, as {other} on the target does at {address}"
+    yield from unnamed_volumes(move, source)
     for pool, volume in custom_volumes(devices):
         if (pool, volume) not in there.volumes:
             yield f"volume {volume} of pool {pool} is not on the target"
+
+
+def unnamed_volumes(move: Move, source: Current) -> Iterator[str]:
+    """The volumes of external storages that the task does not say are connected to the target."""
+    for volume, name in volumes_of(source.devices).items():
+        if volume not in move.volumes:
+            yield (
+                f"volume {volume} (device {name}) is connected to the source: connect it to the target too "
+                "(lxd_volume_attachment, state: connected) and say it in volumes; the roles instance_migration and "
+                "host_maintenance do so, and need its connection"
+            )
 
 
 def clash(listen: str, other: str) -> bool:

@@ -18,7 +18,7 @@ def migration_spec() -> dict[str, dict[str, Any]]:
     return {
         "name": {"type": "str", "required": True},
         "new_name": {"type": "str"},
-        "state": {"type": "str", "choices": ["migrated", "aborted"], "default": "migrated"},
+        "state": {"type": "str", "choices": ["migrated", "arrived", "aborted"], "default": "migrated"},
         "target": {
             "type": "dict",
             "required": True,
@@ -42,6 +42,7 @@ def migration_spec() -> dict[str, dict[str, Any]]:
         "networks": {"type": "dict"},
         "snapshots": {"type": "bool", "default": True},
         "host_devices": {"type": "bool", "default": False},
+        "volumes": {"type": "dict"},
         "force": {"type": "bool", "default": False},
         "stop_timeout": {"type": "int", "default": 30},
         "copy_timeout": {"type": "float", "default": 3600},
@@ -65,6 +66,14 @@ def move_from(params: Mapping[str, Any]) -> Move:
                 f"{name}: networks.{here}: found {there!r}, allowed is the name of a network of the target",
                 option="networks",
             )
+    for volume, path in (params["volumes"] or {}).items():
+        if path is not None and not (isinstance(path, str) and path.startswith("/")):
+            raise Refused(
+                f"{name}: volumes.{volume}: found {path!r}, allowed is the path of its block device on the target, or "
+                "null where that is the same as on the source",
+                option="volumes",
+                found=path,
+            )
     bandwidth = _bandwidth(name, params)
     return Move(
         name=name,
@@ -81,6 +90,7 @@ def move_from(params: Mapping[str, Any]) -> Move:
         stop_timeout=params["stop_timeout"],
         copy_timeout=params["copy_timeout"],
         remember_home=params["remember_home"],
+        volumes=params["volumes"] or {},
     )
 
 

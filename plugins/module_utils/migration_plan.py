@@ -11,10 +11,11 @@ from .errors import Refused
 from .instance import HOME, Current
 from .instance_steps import powers
 from .migration import Journal, Link, Move, Pair, Place, held, identity, journal_for, journal_of, starting, stopping
-from .migration_blockers import blockers, devices_there
+from .migration_blockers import blockers, devices_there, unnamed_volumes
 from .migration_steps import Abort, Begin, Copy, Drop, Finish, Remove, Start, Switch
 from .steps import Step
 from .transfer import Transfer
+from .volume_devices import connected, released, shown_volumes, volumes_of
 
 Steps = list[Step[Pair, Link]]
 
@@ -44,10 +45,11 @@ def plan(move: Move, pair: Pair) -> Steps:
 
 
 def report(move: Move, pair: Pair) -> dict[str, Any]:
-    """What a result says besides: how it is moved, and whether the guest notices."""
+    """What a result says besides: how it is moved, and with which volumes."""
+    volumes = shown_volumes(pair.source.devices)
     if move.state == "aborted" or not pair.source.exists:
-        return {"method": None}
-    return {"method": _method(move, pair.source)}
+        return {"method": None, "volumes": volumes}
+    return {"method": _method(move, pair.source), "volumes": volumes}
 
 
 def _saved(current: Current) -> bool:
@@ -70,10 +72,17 @@ def _method(move: Move, source: Current) -> str:
 
 
 def _check(move: Move, pair: Pair, place: Place) -> None:
-    found = blockers(move, pair.source, pair.origin or Place(), place)
-    if found and journal_of(pair.source.config) is None:
-        where = f"{move.name} on {pair.source.server.name}"
-        raise Refused(f"{where}: cannot move to {pair.target.server.name}: {'; '.join(found)}", blockers=found)
+    if journal_of(pair.source.config) is None:
+        _refuse(move, pair, blockers(move, pair.source, pair.origin or Place(), place))
+
+
+def _refuse(move: Move, pair: Pair, found: list[str]) -> None:
+    if found:
+        raise Refused(
+            f"{move.name} on {pair.source.server.name}: cannot move to {pair.target.server.name}: {'; '.join(found)}",
+            blockers=found,
+            volumes=shown_volumes(pair.source.devices),
+        )
 
 
 def _check_way(pair: Pair, leaving: Journal | None) -> None:
@@ -109,14 +118,14 @@ def _check_same(move: Move, pair: Pair, coming: Journal | None) -> None:
 def _arrived_alone(move: Move, target: Current, coming: Journal | None) -> Steps:
     if not target.exists:
         raise Refused(f"{move.name}: there is no such instance on either server", option="name")
-    if coming is None:
+    if coming is None or (move.state == "arrived" and coming.phase == "arrived"):
         return []
     if coming.phase != "arrived":
         raise Refused(
             f"{target.name} on {target.server.name} is an unfinished copy, and its source is gone: nothing was "
             f"changed. If it is good nevertheless, remove its config key by hand, and set what it held back"
         )
-    return [*_started(move, target, coming), Finish(target.name, target.server.name)]
+    return [*_started(move, target, coming, last=True), Finish(target.name, target.server.name)]
 
 
 def _end(move: Move, pair: Pair, coming: Journal) -> Steps:
@@ -128,13 +137,37 @@ def _end(move: Move, pair: Pair, coming: Journal) -> Steps:
                 f"{source.server.name} since: both have changes. Stop one of them and remove it"
             )
         return [Drop(target.name, target.server.name), *_move(move, pair, journal_of(source.config), fresh=True)]
+    if move.state == "arrived":
+        return []
+    has_volumes = bool(volumes_of(source.devices))
+    _check_volumes(move, source, target)
     remove = Remove(source.name, source.server.name)
-    return [*_started(move, target, coming), remove, Finish(target.name, target.server.name)]
+    return [*_started(move, target, coming, has_volumes), remove, Finish(target.name, target.server.name)]
 
 
-def _started(move: Move, target: Current, coming: Journal) -> Steps:
+def _started(move: Move, target: Current, coming: Journal, last: bool) -> Steps:
+    """``last``: whether the source cannot be brought back from here."""
     actions = starting(coming.power, target.power)
-    return [Start(target.name, move.name, powers(target.name, actions))] if actions else []
+    return [Start(target.name, move.name, powers(target.name, actions), last)] if actions else []
+
+
+def _check_volumes(move: Move, source: Current, target: Current) -> None:
+    """Refuses to start the copy while the source's host may still write to a volume, and without its volumes."""
+    left = connected(source)
+    if left and not target.active:
+        raise Refused(
+            f"{move.name} on {source.server.name}: its copy on {target.server.name} is complete; before it starts, its "
+            f"volumes must be disconnected from the source, which proves that nobody writes to them there: "
+            f"{', '.join(left)} (lxd_volume_attachment, state: disconnected, on that host)",
+            volumes=shown_volumes(source.devices),
+        )
+    gone = released(target.config)
+    if gone:
+        raise Refused(
+            f"{move.name}: its volumes are disconnected from {target.server.name}, where it shall start: connect them "
+            f"there (lxd_volume_attachment, state: connected): {', '.join(sorted(gone))}",
+            volumes=shown_volumes(source.devices),
+        )
 
 
 def _move(move: Move, pair: Pair, leaving: Journal | None, fresh: bool) -> Steps:
@@ -155,14 +188,26 @@ def _move(move: Move, pair: Pair, leaving: Journal | None, fresh: bool) -> Steps
         timeout=move.copy_timeout,
         bandwidth=move.bandwidth,
     )
+    _refuse(move, pair, list(unnamed_volumes(move, source)))
+    volumes = shown_volumes(source.devices)
+    if volumes and move.state == "migrated":
+        raise Refused(
+            f"{move.name} on {source.server.name}: it has volumes, and moves in steps, so that no two hosts write to "
+            f"one: state: arrived; then disconnect them from {source.server.name} (lxd_volume_attachment, state: "
+            "disconnected); then state: migrated. The roles instance_migration and host_maintenance do all of it",
+            option="state",
+            volumes=volumes,
+        )
     pre: Steps = [Copy(replace(transfer, refresh=False, running=True), copy, journal)] if ahead else []
     switch = Switch(
         powers(source.name, stopping(source.power, live), move.stop_timeout, move.force),
         transfer,
-        powers(copy.name, starting(journal.power, copy.power)),
+        () if move.state == "arrived" else powers(copy.name, starting(journal.power, copy.power)),
         copy,
         journal,
     )
+    if move.state == "arrived":
+        return [*begin, *pre, switch]
     remove = Remove(source.name, source.server.name)
     return [*begin, *pre, switch, remove, Finish(copy.name, target.server.name)]
 
@@ -218,7 +263,22 @@ def _abort(move: Move, pair: Pair) -> Steps:
                 f"{move.name}: it has started on {target.server.name} already: let the move end, then move it back",
                 option="state",
             )
+        held_there = connected(target) if coming and coming.phase == "arrived" else []
+        if held_there:
+            raise Refused(
+                f"{move.name}: its copy on {target.server.name} may have begun to use its volumes: disconnect them "
+                f"there first (lxd_volume_attachment, state: disconnected): {', '.join(held_there)}",
+                option="state",
+                volumes=shown_volumes(source.devices),
+            )
     if leaving is None:
         return [Drop(target.name, target.server.name)]
+    if released(source.config):
+        raise Refused(
+            f"{move.name}: its volumes are disconnected from {source.server.name}: connect them there first "
+            "(lxd_volume_attachment, state: connected)",
+            option="state",
+            volumes=shown_volumes(source.devices),
+        )
     actions = () if source.active else starting(leaving.power, source.power)
     return [Abort(source.name, move.new_name, powers(source.name, actions))]

@@ -134,6 +134,8 @@ class Start:
     name: str
     source: str
     start: tuple[Power, ...]
+    last: bool = False
+    """Whether the source cannot be brought back: it is gone, or has no volumes any more."""
 
     @property
     def text(self) -> str:
@@ -146,7 +148,11 @@ class Start:
         return replace(pair, target=target)
 
     def run(self, on: Link) -> None:
-        start(on, self.source, self.start)
+        if self.last:
+            for step in self.start:
+                step.run(on.target)
+        else:
+            start(on, self.source, self.start)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from .migration_blockers import of_the_host
 from .migration_read import custom_volumes
 from .relocation_steps import Located, Note, Release, Relocate, Restart, ToMember
 from .steps import Api, Reader, Step
+from .volume_devices import VOLUME
 
 SHARED = ("ceph", "cephfs", "lvmcluster", "powerflex", "pure", "alletra", "linstor", "truenas")
 """Storage drivers whose volumes all members reach."""
@@ -97,8 +98,11 @@ def blockers(wanted: Relocate, located: Located) -> list[str]:
     found += [f"volume {volume} is on {current.location} only" for volume in located.left_behind]
     if not wanted.host_devices:
         found += [
-            f"device {name} ({device['type']} {device.get('source', '')}) is of the host: say host_devices: true if "
-            "the other member has the same"
+            f"volume {device[VOLUME]} (device {name}) is connected to {current.location} only: detach it first, or say "
+            f"host_devices: true if {wanted.member} has it connected under the same path"
+            if VOLUME in device
+            else f"device {name} ({device['type']} {device.get('source', '')}) is of the host: say host_devices: true "
+            "if the other member has the same"
             for name, device in current.expanded_devices.items()
             if of_the_host(device)
         ]
@@ -130,7 +134,7 @@ RELOCATION: Domain[Api, Relocate, Located] = Domain(
 def converge_relocation(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Bring an instance to another member of its cluster; a module's result."""
     check_name("name", params["name"])
-    given = [option for option in ("new_name", "pool", "networks", "bandwidth") if params[option]]
+    given = [option for option in ("new_name", "pool", "networks", "bandwidth", "volumes") if params[option]]
     given += [option for option in ("method", "transfer") if params[option] not in ("auto", "cold")]
     if params["state"] != "migrated":
         raise Refused(

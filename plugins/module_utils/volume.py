@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .block import STABLE, Disk, boot, find_disk
-from .config_keys import MARK
 from .instance import Current
 from .steps import Api
+from .volume_devices import VOLUME
 from .volume_record import Record, Records
 from .volume_secrets import without_secrets
 
-VOLUME = MARK + "volume"
-"""The key of a device that says which volume it is: an opaque id, since a guest can read it."""
 TAG = "user.tag"
 MODES = ("block", "filesystem")
 

@@ -30,7 +30,9 @@ class Volumes:
     def orphans(self) -> tuple[Record, ...]:
         """Volumes that are connected, or half so, for instances of this daemon, of which none has them."""
         return tuple(
-            record for record in self.records if record.server == self.server and not self.users.get(record.volume)
+            record
+            for record in self.records
+            if record.server == self.server and not self.users.get(record.volume) and not record.awaits
         )
 
     @property
@@ -134,6 +136,8 @@ def _shown(record: Record, users: tuple[User, ...], orphan: bool) -> dict[str, A
         "held": list(holders(disk)) if disk else [],
         "users": [_user(user) for user in users],
         "orphan": orphan,
+        "awaits": record.awaits or None,
+        "connection": dict(record.connection),
     }
 
 

@@ -23,7 +23,11 @@ def volume_spec() -> dict[str, dict[str, Any]]:
     return {
         "instance": {"type": "str"},
         "volume": {"type": "str"},
-        "state": {"type": "str", "choices": ["attached", "detached", "reconciled"], "default": "attached"},
+        "state": {
+            "type": "str",
+            "choices": ["attached", "detached", "connected", "disconnected", "reconciled"],
+            "default": "attached",
+        },
         "connection": {"type": "dict", "no_log": True},
         "use_multipath": {"type": "bool", "default": False},
         "mode": {"type": "str", "choices": list(MODES), "default": "block"},
@@ -64,6 +68,7 @@ def volume_from(params: Mapping[str, Any]) -> Volume:
     connection = {}
     if params["state"] == "attached":
         _check(where, params)
+    if params["state"] in ("attached", "connected"):
         connection = _connection(where, params)
     return Volume(
         instance=name,

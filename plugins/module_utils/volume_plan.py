@@ -11,9 +11,12 @@ from .errors import Refused
 from .instance import Current
 from .steps import Step
 from .volume import Attachment, Host, Volume, device_of, here, matches, others, own_device
+from .volume_connection import connected, disconnected
 from .volume_steps import Attach, Disconnect, Extend, Unplug
 
 Steps = list[Step[Attachment, Host]]
+HALF = {"connected": connected, "disconnected": disconnected}
+"""The states of the host's half alone."""
 BLOCKS = 1 << 16
 """A filesystem ends on a whole block; none has larger ones."""
 
@@ -21,6 +24,8 @@ BLOCKS = 1 << 16
 def plan(wanted: Volume, current: Attachment) -> Steps:
     """The steps, or Refused. No steps means that it is as declared."""
     _check_place(wanted, current)
+    if wanted.state in HALF:
+        return HALF[wanted.state](wanted, current)
     return _detached(wanted, current) if wanted.state == "detached" else _attached(wanted, current)
 
 

@@ -38,6 +38,8 @@ class Record:
     """The boot of the host in which it was connected."""
     formatting: bool = False
     """Whether a filesystem is being made on it, which was blank."""
+    awaits: str = ""
+    """The instance that it is connected for and that is to come, as by a move."""
 
 
 class Records:

@@ -12,7 +12,8 @@ from .block import Disk, boot, find_disk, holders_after, stable_path
 from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_steps import writable
-from .volume import VOLUME, Attachment, Host, User, Volume, device_of, disk_of
+from .volume import Attachment, Host, User, Volume, device_of, disk_of
+from .volume_devices import VOLUME
 from .volume_record import Record
 from .volume_secrets import without_secrets
 
@@ -69,8 +70,11 @@ class Attach:
         if record is None:
             record = Record(wanted.id, wanted.device, self.server, without_secrets(wanted.connection))
             on.records.write(record)
+        elif record.awaits:
+            record = replace(record, awaits="")
+            on.records.write(record)
         try:
-            disk, record = self._connect(on, record)
+            disk, record = self.connect(on, record)
             self._prepare(on, disk, record)
             data = on.api.get(f"instances/{wanted.instance}")
             if self.lost:
@@ -83,7 +87,8 @@ class Attach:
             self._undo(on, error)
             raise
 
-    def _connect(self, on: Host, record: Record) -> tuple[Disk, Record]:
+    def connect(self, on: Host, record: Record) -> tuple[Disk, Record]:
+        """The block device, connected if it is not, and the record of it."""
         disk = disk_of(record)
         if disk is not None:
             return disk, record

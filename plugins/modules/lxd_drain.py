@@ -75,6 +75,15 @@ options:
     description: As O(lxdops.compute.lxd_migration#module:host_devices).
     type: bool
     default: false
+  volumes:
+    description:
+      - Volumes of external storages, by their ids, that whoever runs this can connect to the targets. An instance that
+        has any is planned and not moved - it is one of RV(moves) with its RV(moves[].volumes), and moves by the role
+        P(lxdops.compute.instance_migration#role), which P(lxdops.compute.host_maintenance#role) runs.
+      - An instance with another volume is one of RV(failed_items).
+    type: list
+    elements: str
+    default: []
   force:
     description: Kill the guests instead of shutting them down.
     type: bool
@@ -160,6 +169,13 @@ moves:
       elements: str
       returned: always
       sample: [copy web1 to lxd2 while it runs]
+    volumes:
+      description: The volumes of external storages that it has, as RV(lxdops.compute.lxd_migration#module:volumes). If
+        there are any it is not moved by this task.
+      type: list
+      elements: dict
+      returned: always
+      sample: []
     changed:
       description: Whether there was something to do.
       type: bool
@@ -195,6 +211,7 @@ steps:
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -209,7 +226,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.drain import (
     drained,
     restored,
 )
-from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused, Unreachable
+from ansible_collections.lxdops.compute.plugins.module_utils.errors import LxdError, Refused, Unreachable
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connected, connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.migration import Link, Move, identify
 from ansible_collections.lxdops.compute.plugins.module_utils.migration_domain import MIGRATION
@@ -220,6 +237,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.relocation_steps im
 from ansible_collections.lxdops.compute.plugins.module_utils.several import Job, Result, failure, several, summary
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import Api
 from ansible_collections.lxdops.compute.plugins.module_utils.targets import check_targets
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_devices import volumes_of
 
 
 def spec() -> dict[str, object]:
@@ -233,6 +251,7 @@ def spec() -> dict[str, object]:
         "weight": {"type": "str", "choices": list(WEIGHTS), "default": "spread"},
         "method": {"type": "str", "choices": ["auto", "live", "refresh", "cold"], "default": "auto"},
         "host_devices": {"type": "bool", "default": False},
+        "volumes": {"type": "list", "elements": "str", "default": []},
         "force": {"type": "bool", "default": False},
         "stop_timeout": {"type": "int", "default": 30},
         "copy_timeout": {"type": "float", "default": 3600},
@@ -309,7 +328,7 @@ def method_for(kind: str, method: str) -> str:
 
 
 def carry(on: Api, leg: Leg, params: Mapping[str, Any], check: bool) -> Result:
-    """Move one instance."""
+    """Move one instance. One with volumes that whoever runs this connects is only planned: it moves in steps."""
     move = Move(
         name=leg.name,
         new_name=leg.name,
@@ -323,7 +342,16 @@ def carry(on: Api, leg: Leg, params: Mapping[str, Any], check: bool) -> Result:
     other = other_params(str(leg.target or leg.source), params)
     with closing(on.twin()) as here, connected(other, os.environ, check) as there:
         link = Link(here, there) if leg.target else Link(there, here)
-        return {**leg.shown, **converge(MIGRATION, link, move, check)}
+        try:
+            if set(volumes_of(leg.data["devices"])) & set(params["volumes"]):
+                arrives = replace(move, state="arrived", volumes=dict.fromkeys(params["volumes"]))
+                planned = converge(MIGRATION, link, arrives, True)
+                if planned["volumes"]:  # else it is no longer on its source
+                    return {**leg.shown, **planned, "changed": False, "steps": []}
+            return {**leg.shown, **converge(MIGRATION, link, move, check)}
+        except LxdError as error:
+            error.details.update(leg.shown)
+            raise
 
 
 def relocate(on: Api, leg: Leg, params: Mapping[str, Any], check: bool) -> Result:

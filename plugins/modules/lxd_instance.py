@@ -374,6 +374,15 @@ pending:
   type: list
   elements: str
   sample: [config.linux.sysctl.net.ipv4.ip_forward]
+volumes:
+  description:
+    - The volumes of an external storage that a deleted instance had, and that its host still has. Nothing of them is
+      lost. On the host, M(lxdops.compute.lxd_volume_attachment) with C(state=reconciled) disconnects them; the role
+      P(lxdops.compute.instance_termination#role) does both.
+  returned: success, with O(state=absent)
+  type: list
+  elements: str
+  sample: []
 error:
   description: The kind of the failure - V(Refused) (nothing was changed), V(TimedOut), V(OperationFailed),
     V(Unreachable), V(Conflict), V(NotFound).

@@ -129,6 +129,12 @@ instances:
       elements: str
       returned: always
       sample: []
+    volumes:
+      description: As of M(lxdops.compute.lxd_instance).
+      type: list
+      elements: str
+      returned: with O(instances[].state=absent)
+      sample: []
 failed_items:
   description: The instances that failed, with RV(failed_items[].name), RV(failed_items[].msg) and what else
     M(lxdops.compute.lxd_instance) returns for a failure.

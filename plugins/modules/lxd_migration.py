@@ -37,8 +37,11 @@ options:
       - V(migrated) - it is on the target.
       - V(aborted) - a move that was begun, and has not started the copy yet, is given up - the copy is deleted and the
         source is as it was, running again if it ran.
+      - V(arrived) - its copy is complete on the target and not started, and the source is stopped. It goes on with
+        V(migrated), or is given up with V(aborted). An instance with volumes of an external storage moves this way, see
+        O(volumes).
     type: str
-    choices: [migrated, aborted]
+    choices: [migrated, arrived, aborted]
     default: migrated
   target:
     description:
@@ -122,6 +125,16 @@ options:
         the target must have under the same names.
     type: bool
     default: false
+  volumes:
+    description:
+      - The volumes of external storages that are connected to the target, by their ids, and the path of the block
+        device of each there, as M(lxdops.compute.lxd_volume_attachment) with C(state=connected) returns it in
+        C(source); V(null) where that is the same as on the source. It goes into the devices of the copy.
+      - An instance whose volumes are not all named is refused. So that no two hosts write to one, it moves in steps -
+        its volumes are connected to the target, it moves with O(state=arrived), its volumes are disconnected from the
+        source, which proves that nobody uses them there any more, and it moves on with O(state=migrated), which refuses
+        before that. The role P(lxdops.compute.instance_migration#role) does all of it.
+    type: dict
   force:
     description: Kill the guest instead of shutting it down.
     type: bool
@@ -182,6 +195,12 @@ method:
   returned: success
   type: str
   sample: refresh
+volumes:
+  description: The volumes of external storages that it has on the source, with the device of each and its path there.
+  returned: success, and when it was refused
+  type: list
+  elements: dict
+  sample: [{volume: 4fe1c2ba-1b6a-4e3e-9d70-c7f0e0a3bb01, device: v0f3a9c1d22e4, source: /dev/disk/by-id/wwn-0x6001}]
 blockers:
   description: All that stands in the way of the move.
   returned: when it was refused

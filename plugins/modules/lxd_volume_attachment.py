@@ -33,11 +33,11 @@ requirements:
   - blkid, for O(mode=filesystem); mkfs, e2fsck and resize2fs of the filesystem, to make and grow it
 options:
   instance:
-    description: Name of the instance. Required for V(attached) and V(detached).
+    description: Name of the instance. Required but for O(state=reconciled).
     type: str
   volume:
     description:
-      - The storage's id of the volume, such as Cinder's. Required for V(attached) and V(detached).
+      - The storage's id of the volume, such as Cinder's. Required but for O(state=reconciled).
       - The guest can read it, as C(user.lxdops.volume) of the device.
     type: str
   state:
@@ -46,14 +46,20 @@ options:
       - V(detached) - the instance does not have it, and if no other has it, it is not connected.
       - V(reconciled) - volumes that a run which was cut short left connected, and that no instance has, are
         disconnected. The other options of volumes do not count, but O(force) and O(records).
+      - V(connected) - the host has the volume, for an instance that is there or is still to come, as by a move. Nothing
+        is plugged in; the device of an instance that has the volume already gets the path that it has on this host.
+        Until the instance has come it is no orphan. V(detached) or V(disconnected) takes it back.
+      - V(disconnected) - the host does not have the volume, though a stopped instance may still have the device of it,
+        since it is about to be elsewhere. That is noted on the instance (C(user.lxdops.released)), which
+        M(lxdops.compute.lxd_instance) does not start then. V(connected) brings it back.
     type: str
-    choices: [attached, detached, reconciled]
+    choices: [attached, detached, connected, disconnected, reconciled]
     default: attached
   connection:
     description:
       - What the storage says of how to connect, as Cinder's C(initialize_connection) returns it - the dictionary has
         C(driver_volume_type), such as V(iscsi), V(fibre_channel), V(nvmeof), V(rbd) or V(local), and C(data), which
-        os-brick takes as it is. Required for V(attached).
+        os-brick takes as it is. Required for O(state=attached) and O(state=connected).
       - The protocols that are proved are in the support matrix of the collection's README.
       - Passwords and the like are neither kept nor shown, and are not needed to detach.
     type: dict
@@ -160,6 +166,13 @@ EXAMPLES = r"""
     path: /dev/scratch
     tag: scratch
 
+- name: On the host that web1 is to be moved to, before it moves
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: scratch-web1
+    state: connected
+    connection: {driver_volume_type: local, data: {device_path: /dev/vg0/web1}}
+
 - name: Gone from the instance and from the host
   lxdops.compute.lxd_volume_attachment:
     instance: web1
@@ -173,7 +186,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 attachment:
-  description: The volume after the task, with O(state=attached) and O(state=detached).
+  description: The volume after the task, but not with O(state=reconciled).
   returned: success
   type: dict
   contains:
@@ -240,23 +253,23 @@ volumes:
   sample: {connected: [scratch-web1], orphans: [], missing: []}
 source:
   description: The block device of the host, by a name that it keeps where udev gives it one. V(null) if not connected.
-  returned: success, with O(state=attached) and O(state=detached)
+  returned: success, but not with O(state=reconciled)
   type: str
   sample: /dev/disk/by-id/wwn-0x6001405c3d8a1
 bytes:
   description: Its size. V(null) if not connected.
-  returned: success, with O(state=attached) and O(state=detached)
+  returned: success, but not with O(state=reconciled)
   type: int
   sample: 1073741824
 lost:
   description: Who used the volume when it was taken away with O(force).
-  returned: success, with O(state=attached) and O(state=detached)
+  returned: success, but not with O(state=reconciled)
   type: list
   elements: str
   sample: ["process 4711 (postgres) uses it"]
 pending:
   description: What the guest notices when it boots the next time.
-  returned: success, with O(state=attached) and O(state=detached)
+  returned: success, but not with O(state=reconciled)
   type: list
   elements: str
   sample: []
@@ -280,6 +293,8 @@ def spec() -> dict[str, object]:
         "argument_spec": {**connection_spec(), **volume_spec()},
         "required_if": [
             ("state", "attached", ("instance", "volume", "connection")),
+            ("state", "connected", ("instance", "volume", "connection")),
+            ("state", "disconnected", ("instance", "volume")),
             ("state", "detached", ("instance", "volume")),
         ],
     }

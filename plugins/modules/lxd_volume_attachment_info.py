@@ -101,8 +101,19 @@ volumes:
       type: bool
       returned: always
       sample: false
+    awaits:
+      description: The instance that it is connected for and that is still to come, or V(null).
+      type: str
+      returned: always
+      sample: null
+    connection:
+      description: How it is connected, without secrets - what O(lxdops.compute.lxd_volume_attachment#module:connection)
+        was, with C(use_multipath).
+      type: dict
+      returned: always
+      sample: {driver_volume_type: local, data: {device_path: /dev/vg0/web1}, use_multipath: false}
 orphans:
-  description: Volumes that are connected, and that no instance has. See
+  description: Volumes that are connected, and that no instance has or is to have. See
     O(lxdops.compute.lxd_volume_attachment#module:state=reconciled).
   returned: success
   type: list

@@ -75,7 +75,9 @@ def play(
 
     ``path``: where the variables and plays are written.
     """
-    (path / "vars.json").write_text(json.dumps({"ansible_python_interpreter": sys.executable, **variables}))
+    # An inventory of ours says by itself how to run modules on its hosts.
+    interpreter = {} if Path(inventory).is_file() else {"ansible_python_interpreter": sys.executable}
+    (path / "vars.json").write_text(json.dumps({**interpreter, **variables}))
     if isinstance(playbook, str):
         what = f"lxdops.compute.{playbook}"
     else:

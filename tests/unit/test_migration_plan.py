@@ -26,7 +26,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.migration import (
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.migration_blockers import clash
 from ansible_collections.lxdops.compute.plugins.module_utils.migration_plan import plan, report
-from ansible_collections.lxdops.compute.plugins.module_utils.migration_steps import Abort, Drop, Remove
+from ansible_collections.lxdops.compute.plugins.module_utils.migration_steps import Abort, Drop, Remove, Start
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from unit.instances import DEFAULT, existing, virtual_machine
 
@@ -179,7 +179,7 @@ def test_the_words_of_a_move() -> None:
         "delete web1 on host1",
         "web1 is on host2: take off the notes of the move",
     ]
-    assert report(MOVE, fresh(here())) == {"method": "refresh"}
+    assert report(MOVE, fresh(here())) == {"method": "refresh", "volumes": []}
     moved = Move("web1", "web2", force=True)
     assert [step.text for step in plan(moved, fresh(virtual_machine(server=HERE, architecture="x86_64")))] == [
         "note on web1 that it moves",
@@ -199,8 +199,8 @@ def test_the_words_of_a_live_move() -> None:
         "delete web1 on host1",
         "web1 is on host2: take off the notes of the move",
     ]
-    assert report(live, pair) == {"method": "live"}
-    assert report(live, fresh(here("stopped"))) == {"method": "cold"}
+    assert report(live, pair) == {"method": "live", "volumes": []}
+    assert report(live, fresh(here("stopped"))) == {"method": "cold", "volumes": []}
     saved = pair_of(left(here()).with_power("suspended"), nowhere(THERE))
     assert plan(replace(MOVE, state="aborted"), saved)[0].text == "give up the move of web1, resume web1"
     stateful = virtual_machine(server=HERE, architecture="x86_64", expanded_config={"migration.stateful": "true"})
@@ -337,3 +337,92 @@ def test_a_home_is_noted_when_it_is_left_and_forgotten_when_it_is_reached() -> N
     assert HOME not in predict(back, plan(away, back)).target.config
     aborted = predict(pair, plan(away, pair)[:1])
     assert HOME not in predict(aborted, plan(replace(MOVE, state="aborted"), aborted)).source.config
+
+
+VOLUME = {"type": "disk", "path": "/srv", "source": "/dev/here", "user.lxdops.volume": "vol1", "required": "false"}
+STEPWISE = replace(MOVE, state="arrived", volumes={"vol1": "/dev/there"})
+
+
+def with_volume(power: str = "running", **fields: Any) -> Current:
+    """The instance on the source, with a volume."""
+    return here(power, devices={"v1": VOLUME}, **fields)
+
+
+def arrives(power: str = "running") -> Pair:
+    """The copy is complete, the source stopped."""
+    source = with_volume(power)
+    left_behind = replace(left(source), power="stopped")
+    return pair_of(left_behind, there(source, "arrived"))
+
+
+def test_an_instance_with_volumes_arrives_by_their_paths_there_and_is_not_started() -> None:
+    assert [step.text for step in plan(STEPWISE, fresh(with_volume()))] == [
+        "note on web1 that it moves",
+        "copy web1 to host2 while it runs",
+        "stop web1, copy what changed to host2, check the copy",
+    ]
+    after = predict(fresh(with_volume()), plan(STEPWISE, fresh(with_volume())))
+    assert (after.source.power, after.target.power) == ("stopped", "stopped")
+    assert after.target.devices["v1"]["source"] == "/dev/there"
+    assert after.source.devices["v1"]["source"] == "/dev/here"
+    assert plan(STEPWISE, after) == []
+    same_path = replace(STEPWISE, volumes={"vol1": None})
+    made = predict(fresh(with_volume()), plan(same_path, fresh(with_volume())))
+    assert made.target.devices["v1"]["source"] == "/dev/here"
+    (shown,) = report(STEPWISE, fresh(with_volume()))["volumes"]
+    assert shown == {"volume": "vol1", "device": "v1", "source": "/dev/here"}
+
+
+def test_its_copy_starts_only_when_its_volumes_are_disconnected_from_the_source() -> None:
+    move = replace(STEPWISE, state="migrated")
+    with pytest.raises(Refused, match="moves in steps"):
+        plan(move, fresh(with_volume()))
+    pair = arrives()
+    with pytest.raises(Refused, match=r"its volumes must be disconnected from the source, .*: vol1"):
+        plan(move, pair)
+    gone = {"user.lxdops.released": "v1"}
+    ready = replace(pair, source=replace(pair.source, config={**pair.source.config, **gone}))
+    assert [step.text for step in plan(move, ready)] == [
+        "start web1",
+        "delete web1 on host1",
+        "web1 is on host2: take off the notes of the move",
+    ]
+    lost = replace(ready, target=replace(ready.target, config={**ready.target.config, **gone}))
+    with pytest.raises(Refused, match="disconnected from host2, where it shall start"):
+        plan(move, lost)
+    with pytest.raises(Refused, match="may have begun to use its volumes"):
+        plan(replace(STEPWISE, state="aborted"), ready)
+    with pytest.raises(Refused, match="disconnected from host1: connect them there first"):
+        plan(replace(STEPWISE, state="aborted"), lost)
+    back = replace(lost, source=pair.source)
+    assert [step.text for step in plan(replace(STEPWISE, state="aborted"), back)] == [
+        "give up the move of web1, start web1"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("move", "power", "words"),
+    [
+        (MOVE, "running", "volume vol1 \\(device v1\\) is connected to the source: connect it to the target too"),
+        (replace(MOVE, host_devices=True), "running", "volume vol1 \\(device v1\\) is connected to the source"),
+        (replace(STEPWISE, method="live"), "running", "method live: its saved memory .*method auto works"),
+        (STEPWISE, "suspended", "it is suspended: its saved memory .*start it first"),
+    ],
+)
+def test_which_instances_with_volumes_do_not_move(move: Move, power: str, words: str) -> None:
+    with pytest.raises(Refused, match=words) as refused:
+        plan(move, fresh(with_volume(power)))
+    assert [one["volume"] for one in refused.value.details["volumes"]] == ["vol1"]
+
+
+def test_a_move_gone_on_with_needs_its_volumes_said_too() -> None:
+    source = left(with_volume())
+    for target in (nowhere(THERE), there(with_volume(), "copied")):
+        with pytest.raises(Refused, match="volume vol1"):
+            plan(replace(STEPWISE, volumes={}), pair_of(source, target, PLACE, ORIGIN))
+
+
+def test_a_copy_whose_source_is_gone_is_never_removed() -> None:
+    (started, _finish) = plan(MOVE, pair_of(nowhere(HERE), there(here(), "arrived")))
+    assert isinstance(started, Start)
+    assert started.last

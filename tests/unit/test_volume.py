@@ -15,7 +15,6 @@ from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refus
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from ansible_collections.lxdops.compute.plugins.module_utils.volume import (
-    VOLUME,
     Attachment,
     User,
     Volume,
@@ -23,6 +22,13 @@ from ansible_collections.lxdops.compute.plugins.module_utils.volume import (
     is_lasting,
     users_of,
     view,
+)
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_devices import (
+    VOLUME,
+    connected,
+    released,
+    volumes_of,
+    with_released,
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.volume_orphans import Reconcile, Volumes
 from ansible_collections.lxdops.compute.plugins.module_utils.volume_orphans import plan as reconcile
@@ -70,6 +76,9 @@ def found(
 
 STOPPED = existing("stopped")
 BLOCK = "attach volume vol1 to web1 as a block device"
+GOES = "disconnect volume vol1, which web1 leaves behind"
+AWAITING = replace(RECORD, awaits="web1")
+RELEASED_ONE = existing("stopped", config={"user.lxdops.released": DEVICE})
 SENTENCES: list[tuple[Volume, Attachment, list[str]]] = [
     (task(), found(), [BLOCK]),
     (task(path="/dev/x"), found(), [f"{BLOCK} on /dev/x"]),
@@ -111,6 +120,48 @@ SENTENCES: list[tuple[Volume, Attachment, list[str]]] = [
         ["extend volume vol1 to 1073741824 bytes or more"],
     ),
     (task(size="1GiB", **FILESYSTEM), found(STOPPED, plugged=task(**FILESYSTEM), filesystem=1 << 30), []),
+    # The host's half alone: for an instance that is to come,
+    (task(state="connected"), found(absent()), ["connect volume vol1 for web1"]),
+    (task(state="connected"), found(absent(), record=AWAITING, disk=DISK), []),
+    (task(state="connected"), found(absent(), record=AWAITING), ["connect volume vol1 for web1"]),
+    (
+        task(state="connected"),
+        found(absent(), record=RECORD, disk=DISK),
+        ["note that volume vol1 is connected for web1"],
+    ),
+    # that has come, under the path of another host or this one,
+    (
+        task(state="connected"),
+        found(STOPPED, plugged=task(), record=AWAITING),
+        ["note that volume vol1 is connected for web1"],
+    ),
+    (task(state="connected"), found(plugged=task()), []),
+    (
+        task(state="connected"),
+        found(STOPPED, plugged=task(), record=replace(RECORD, path="/dev/sdz"), disk=Disk("/dev/sdz", "8:9", 1 << 30)),
+        ["note that volume vol1 is connected for web1"],
+    ),
+    (task(state="connected"), found(plugged=task(), disk=None), ["connect volume vol1 for web1"]),
+    (task(state="connected"), found(RELEASED_ONE, plugged=task(), record=None), ["connect volume vol1 for web1"]),
+    # and that is about to go.
+    (
+        task(state="disconnected"),
+        found(STOPPED, plugged=task()),
+        ["disconnect volume vol1, which web1 leaves behind"],
+    ),
+    (
+        task(state="disconnected"),
+        found(STOPPED, plugged=task(), users=(OTHERS,)),
+        ["let go of volume vol1, which web1 leaves behind"],
+    ),
+    (
+        task(state="disconnected"),
+        found(STOPPED, plugged=task(), record=None, disk=None),
+        ["let go of volume vol1, which web1 leaves behind"],
+    ),
+    (task(state="disconnected"), found(RELEASED_ONE, plugged=task(), record=None, disk=None), []),
+    (task(state="disconnected"), found(absent(), record=AWAITING, disk=DISK), [GOES]),
+    (task(state="disconnected"), found(absent()), []),
 ]
 
 
@@ -141,6 +192,13 @@ REFUSED: list[tuple[Volume, Attachment, str]] = [
         found(record=RECORD, disk=DISK),
         "it is connected by another connection than this one",
     ),
+    (task(state="connected"), found(absent(), users=(OTHERS,)), "it is attached to web2; say shared: true"),
+    (
+        task(state="connected", connection={**ISCSI, "data": {"target_lun": 7}}),
+        found(absent(), record=RECORD, disk=DISK),
+        "it is connected by another connection than this one",
+    ),
+    (task(state="disconnected"), found(plugged=task()), "is running; allowed is stopped"),
     (task(state="detached"), found(plugged=task(), busy=USED), "it is in use, and stays attached: process 7"),
     (task(), found(record=replace(RECORD, server=THERE)), "it is connected on this host for another daemon"),
     (
@@ -182,7 +240,9 @@ def test_what_is_wrong_in_itself(params: dict[str, Any], words: str) -> None:
 def test_a_plan_carried_out_leaves_nothing_to_do() -> None:
     tasks = [
         task(state=state, shared=True, force=True, size=size, **mode)
-        for state, size, mode in product(("attached", "detached"), (None, "2GiB"), ({}, FILESYSTEM, {"tag": "t"}))
+        for state, size, mode in product(
+            ("attached", "detached", "connected", "disconnected"), (None, "2GiB"), ({}, FILESYSTEM, {"tag": "t"})
+        )
     ]
     sides: list[Mapping[str, Any]] = [
         {},
@@ -203,10 +263,14 @@ def test_a_plan_carried_out_leaves_nothing_to_do() -> None:
         planned += 1
         after = predict(current, steps)
         assert plan(wanted, after) == [], (wanted, current)
-        assert view(wanted, after)["state"] == wanted.state
+        if wanted.state in ("attached", "detached"):
+            assert view(wanted, after)["state"] == wanted.state
+        elif wanted.state == "connected" or not users:
+            assert view(wanted, after)["connected"] == (wanted.state == "connected")
         assert set(current.users) - set(after.users) <= {MINE}
         assert bool(steps) or after == current
-        assert after.record or not (current.record and after.users)
+        left = set(after.users) - ({MINE} if wanted.state == "disconnected" else set())
+        assert after.record or not (current.record and left)
     assert planned > 100
 
 
@@ -274,3 +338,18 @@ def test_secrets_are_told_from_what_may_be_seen() -> None:
     assert hide("failed: -p hush", secrets(ISCSI)) == "failed: -p ********"
     assert "hush" not in repr(task())
     assert "hush" not in repr(plan(task(), found()))
+
+
+def test_an_awaited_volume_is_no_orphan() -> None:
+    assert Volumes((AWAITING, replace(RECORD, volume="x", device="vx")), server=HERE).orphans == (
+        replace(RECORD, volume="x", device="vx"),
+    )
+
+
+def test_what_an_instance_has_of_volumes() -> None:
+    devices = {"va": {VOLUME: "a"}, "vb": {VOLUME: "b"}, "eth0": {"type": "nic"}}
+    assert volumes_of(devices) == {"a": "va", "b": "vb"}
+    config = with_released({"user.x": "1"}, frozenset({"vb"}))
+    assert released(config) == {"vb"}
+    assert connected(existing(devices=devices, config=config)) == ["a"]
+    assert with_released(config, frozenset()) == {"user.x": "1"}

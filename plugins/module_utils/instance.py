@@ -28,8 +28,10 @@ REBUILD = MARK + "rebuild"
 RESTORED = MARK + "restored"
 """Marker: ``SNAPSHOT WORD`` of the last restore that was asked for with a word."""
 QUIESCED = MARK + "quiesced"
-"""Marker: ``BOOT DEADLINE`` while a snapshot is taken of it quiesced; see quiesce.py."""
-LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED)
+"""Marker: ``BOOT DEADLINE`` while it is quiet for a snapshot; see quiesce.py."""
+SET = MARK + "set"
+"""Marker: see snapshot_set.py."""
+LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED, SET)
 SECRET = ("cloud-init.user-data", "cloud-init.vendor-data", "user.user-data", "user.vendor-data")
 """Config that often holds passwords: shown as a digest."""
 NEVER_USED = ("1970-01-01", "0001-01-01")

@@ -21,7 +21,7 @@ MOST = {
     "lxd_interface": (19, 47),
     "lxd_migration": (26, 61),
     "lxd_rebuild": (24, 53),
-    "lxd_snapshot": (26, 68),
+    "lxd_snapshot": (29, 68),
     "lxd_volume_attachment": (27, 61),
     "lxd_volume_attachment_info": (27, 55),
 }

@@ -11,16 +11,16 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (22, 53),
+    "lxd_console": (22, 54),
     "lxd_drain": (32, 72),
     "lxd_evacuation": (32, 76),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
-    "lxd_instance": (17, 44),
-    "lxd_instances": (20, 47),
+    "lxd_instance": (18, 47),
+    "lxd_instances": (21, 49),
     "lxd_interface": (19, 47),
     "lxd_migration": (26, 61),
-    "lxd_rebuild": (24, 53),
+    "lxd_rebuild": (24, 54),
     "lxd_snapshot": (29, 68),
     "lxd_volume_attachment": (27, 61),
     "lxd_volume_attachment_info": (27, 55),

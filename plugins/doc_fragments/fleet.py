@@ -80,12 +80,19 @@ options:
         type: dict
         suboptions:
           type:
-            description: An image, a copy of an instance or snapshot on
-              the same server, or nothing (an empty root).
+            description:
+            - An image, a copy of an instance or snapshot on the same server,
+              a backup in a file, or nothing (an empty root).
+            - V(backup) brings the snapshots and the configuration too,
+              over which the rest of the task is laid, but for the description,
+              and whether it is ephemeral. An instance of the name that
+              it has in the file is that instance, with its addresses; of
+              another name, it gets others.
             type: str
             choices:
             - image
             - copy
+            - backup
             - none
           alias:
             description: Alias of the image, on the server itself or, with
@@ -123,6 +130,17 @@ options:
           instance_only:
             description: Copy without the snapshots.
             type: bool
+          file:
+            description: Absolute path of the backup, on the machine where
+              the task runs (see O(lxdops.compute.lxd_instance#module:execution)).
+              As M(lxdops.compute.lxd_snapshot) exports it, or C(lxc export).
+              One in the storage's own format needs a pool of the same driver.
+            type: path
+          sha256:
+            description: Checksum that O(lxdops.compute.lxd_instance#module:source.file)
+              must have. By default the one in a file of that name and C(.sha256),
+              if there is one.
+            type: str
       config: &id005
         description:
         - Instance options, like C(limits.cpu) or C(user.role). Values are

@@ -8,11 +8,11 @@ import ipaddress
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .console import Console, check_exists
-from .errors import Refused
+from .errors import OperationFailed, Refused
 from .instance import Current
 from .instance_steps import Update
 from .interface_steps import Plug
@@ -30,7 +30,32 @@ def plan_device(wanted: Console, current: Current) -> list[Step[Current, Api]]:
     after = edited(wanted, current)
     if after.devices == current.devices and after.config == current.config:
         return []
-    return [Plug(_text(wanted, current, after), Update(after, (), current.etag))]
+    plug = Plug(_text(wanted, current, after), Update(after, (), current.etag))
+    return [Lead(plug, view_device(wanted, after)["address"])]
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Write the device, or the options of QEMU. ``address``: of the host, which the server must find free."""
+
+    plug: Plug
+    address: str | None
+
+    @property
+    def text(self) -> str:
+        return self.plug.text
+
+    def effect(self, current: Current) -> Current:
+        return self.plug.effect(current)
+
+    def run(self, on: Api) -> None:
+        try:
+            self.plug.run(on)
+        except OperationFailed as error:
+            # Incus does not say why its listener ended.
+            if "listener process" in error.message or "already in use" in error.message:
+                error.message += f". listen, listen_port: nothing else of the host may listen at {self.address}"
+            raise
 
 
 def edited(wanted: Console, current: Current) -> Current:

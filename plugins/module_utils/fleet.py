@@ -13,8 +13,8 @@ from typing import Any
 from .converge import converge, result
 from .errors import LxdError, Refused
 from .instance import FLEET, REBUILD, Desired
+from .instance_backup import read_instance
 from .instance_domain import INSTANCE
-from .instance_read import read
 from .several import Job, Result, failure, several, summary
 from .steps import Api, predict
 from .wait_for import check_conditions
@@ -109,7 +109,7 @@ def _plan(listing: Listing, name: str, make: Callable[[], Desired]) -> tuple[Des
     try:
         desired = make()
         check_conditions(desired.name, desired.wait_for)
-        current = read(listing, desired)
+        current = read_instance(listing, desired)
         steps = INSTANCE.plan(desired, current)
     except LxdError as error:
         return None, failure(name, error)

@@ -13,12 +13,11 @@ from .config_keys import MARK, Key, is_servers
 
 CREATING, SOURCE, PENDING, RESTART = (MARK + mark for mark in ("creating", "source", "pending", "restart"))
 """Markers: a creation is under way; digest of the declared source; ``BOOT KEY,KEY`` wait for a restart since that
-boot; ``BOOT STATE`` a restart to a state was begun in that boot. A boot is named by ``last_used_at``: every start
-changes it."""
+boot; ``BOOT STATE`` a restart to a state was begun in it. A boot is named by ``last_used_at``."""
 FLEET = MARK + "fleet"
 """Marker: the fleet that the instance belongs to. Unlike the others it is shown, and kept by every task."""
 HOME = MARK + "home"
-"""Marker: the name of the server that the instance was moved away from, to be brought back to."""
+"""Marker: the name of the server that it was moved away from, to be brought back to."""
 EVACUATED = MARK + "evacuated"
 """Marker: which dead host the instance was evacuated from, and until it is done the power that it shall have."""
 REBUILT = MARK + "rebuild_id"
@@ -28,9 +27,10 @@ REBUILD = MARK + "rebuild"
 RESTORED = MARK + "restored"
 """Marker: ``SNAPSHOT WORD`` of the last restore that was asked for with a word."""
 QUIESCED = MARK + "quiesced"
-"""Marker: ``BOOT DEADLINE`` while a snapshot is taken of it quiesced; see quiesce.py."""
+"""Marker: ``BOOT DEADLINE`` while it is quiet for a snapshot; see quiesce.py."""
+SET = MARK + "set"
 RELEASED = MARK + "released"
-LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED, RELEASED)
+LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED, SET, RELEASED)
 SECRET = ("cloud-init.user-data", "cloud-init.vendor-data", "user.user-data", "user.vendor-data")
 """Config that often holds passwords: shown as a digest."""
 NEVER_USED = ("1970-01-01", "0001-01-01")
@@ -41,7 +41,7 @@ Devices = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a new instance comes from. ``type``: image, copy or none."""
+    """Where a new instance comes from. ``type``: image, copy, backup or none."""
 
     type: str = "none"
     alias: str = ""
@@ -52,6 +52,8 @@ class Source:
     instance: str = ""
     snapshot: str = ""
     instance_only: bool = False
+    file: str = ""
+    sha256: str = ""
 
     @property
     def text(self) -> str:
@@ -59,7 +61,7 @@ class Source:
             return f"image {self.alias or self.fingerprint}" + (f" of {self.server}" if self.server else "")
         if self.type == "copy":
             return f"instance {self.instance}" + (f"/{self.snapshot}" if self.snapshot else "")
-        return "nothing"
+        return f"backup {self.file}" if self.file else "nothing"
 
     @property
     def digest(self) -> str:
@@ -107,7 +109,7 @@ class Origin:
     fingerprint: str = ""
     architecture: str = ""
     problem: str = ""
-    """Why nothing can be made of the source, or empty."""
+    """Why nothing can be made of it, or empty."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Current:
 
     @property
     def active(self) -> bool:
-        """Whether guest processes exist, so that some changes wait for a restart."""
+        """Whether guest processes exist: then some changes wait for a restart."""
         return self.power in ("running", "frozen")
 
     @property
@@ -253,7 +255,7 @@ def with_servers_keys(config: Mapping[str, str], found: Mapping[str, str]) -> di
 
 
 def made_from_surely(source: Source, current: Current) -> bool:
-    """Whether an instance was made from a source, as its image's fingerprint or our mark of what was declared tell."""
+    """Whether an instance was made from a source, as its image's fingerprint or our mark tells."""
     if source.fingerprint:
         return current.config.get("volatile.base_image", "").startswith(source.fingerprint)
     return current.config.get(SOURCE) == source.digest

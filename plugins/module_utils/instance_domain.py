@@ -9,17 +9,17 @@ from typing import Any
 
 from .converge import Domain, converge
 from .instance import Current, Desired, view
+from .instance_backup import importing, read_instance
 from .instance_params import desired_from
 from .instance_plan import plan, report
-from .instance_read import read
 from .steps import Api
 from .wait_for import check_conditions, confirm
 
 INSTANCE: Domain[Api, Desired, Current] = Domain(
     kind="instance",
     settle=lambda on, desired: on.settle(desired.path),
-    read=read,
-    plan=plan,
+    read=read_instance,
+    plan=lambda desired, current: [importing(step) for step in plan(desired, current)],
     view=view,
     report=report,
     confirm=confirm,

@@ -40,7 +40,7 @@ def instance_spec() -> dict[str, dict[str, Any]]:
         "source": {
             "type": "dict",
             "options": {
-                "type": {"type": "str", "choices": ["image", "copy", "none"], "default": "image"},
+                "type": {"type": "str", "choices": ["image", "copy", "backup", "none"], "default": "image"},
                 "alias": {"type": "str"},
                 "fingerprint": {"type": "str"},
                 "server": {"type": "str"},
@@ -49,6 +49,8 @@ def instance_spec() -> dict[str, dict[str, Any]]:
                 "instance": {"type": "str"},
                 "snapshot": {"type": "str"},
                 "instance_only": {"type": "bool", "default": False},
+                "file": {"type": "path"},
+                "sha256": {"type": "str"},
             },
         },
         "config": {"type": "dict"},
@@ -188,10 +190,11 @@ def _source(name: str, options: Mapping[str, Any] | None) -> Source | None:
         return None
     given = {option: value for option, value in options.items() if value not in (None, "")}
     source = Source(**given)
-    needed = {"image": ("alias", "fingerprint"), "copy": ("instance",), "none": ()}[source.type]
+    needed = {"image": ("alias", "fingerprint"), "copy": ("instance",), "backup": ("file",), "none": ()}[source.type]
     allowed = {
         "image": {"alias", "fingerprint", "server", "protocol", "certificate"},
         "copy": {"instance", "snapshot", "instance_only"},
+        "backup": {"file", "sha256"},
         "none": set(),
     }[source.type]
     if needed and not any(getattr(source, option) for option in needed):
@@ -201,4 +204,6 @@ def _source(name: str, options: Mapping[str, Any] | None) -> Source | None:
     odd = sorted(option for option, value in given.items() if option not in allowed | {"type"} and value is not False)
     if odd:
         raise Refused(f"{name}: source.type {source.type} does not go with {', '.join(odd)}", option="source")
+    if source.file and not source.file.startswith("/"):
+        raise Refused(f"{name}: source.file: found {source.file}, allowed is an absolute path", option="source.file")
     return source

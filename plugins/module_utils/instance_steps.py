@@ -49,17 +49,21 @@ class Create:
     def run(self, on: Api) -> None:
         query = {"target": self.target} if self.target else {}
         on.post("instances", self.body(), **query)
-        insist(lambda: self._finish(on))
+        insist(lambda: self.finish(on, self.result.name))
 
-    def _finish(self, on: Api) -> None:
-        """Write it as declared, without the marker: to a copy the server adds all that its origin has."""
-        found = on.find_tagged(f"instances/{self.result.name}")
+    def finish(self, on: Api, name: str, itself: bool = True) -> None:
+        """Write it as declared, without the marker: to a copy the server adds all that its origin has. ``itself``:
+        whether it is the instance that it was made from, and so keeps addresses and identity."""
+        found = on.find_tagged(f"instances/{name}")
         if found is None:
-            raise OperationFailed(f"{on.name}: {self.result.name} was created, but is gone")
+            raise OperationFailed(f"{on.name}: {name} was created, but is gone")
         data, etag = found
         config = with_servers_keys(self.result.config, data["config"])
-        declared = {"config": config, "devices": self.body()["devices"]}
-        on.put(f"instances/{self.result.name}", {**writable(data), **declared}, etag)
+        if not itself:
+            config = {key: value for key, value in config.items() if not key.endswith((".hwaddr", ".uuid"))}
+        wanted = self.body()
+        declared = {key: wanted[key] for key in ("devices", "description", "ephemeral", "profiles")}
+        on.put(f"instances/{name}", {**writable(data), **declared, "config": config}, etag)
 
     def body(self) -> dict[str, Any]:
         """The body of ``POST /1.0/instances``."""

@@ -36,10 +36,9 @@ SOCKETS = (
 ANSWER = 60.0
 """Seconds within which the server must answer a request that does not wait for an operation."""
 SILENCE = 60.0
-"""Seconds that one request waits for an operation. A longer wait is several requests, since firewalls drop connections
-that are silent for long."""
+"""Seconds that one request waits for an operation: firewalls drop connections that are silent for long."""
 BUSY = "Instance is busy running a"
-"""So the server refuses while it is at work on an instance (lxd/instance/operationlock); no operation shows it."""
+"""So the server refuses while it is at work on an instance (lxd/instance/operationlock), without an operation."""
 BUSY_PAUSE = 0.2
 OVERTAKEN = "A matching non-reusable operation has now succeeded"
 """So it refuses a change after another of its kind, that it waited for (the same file)."""
@@ -62,8 +61,8 @@ class Connection:
 
 
 def local_socket(environ: Mapping[str, str]) -> str:
-    """The unix socket of the daemon on this machine: LXD or Incus, deb or snap, or where LXD_DIR, INCUS_DIR or
-    INCUS_SOCKET say. Refuses when there is none, or more than one daemon."""
+    """The unix socket of the daemon on this machine, or where LXD_DIR, INCUS_DIR or INCUS_SOCKET say. Refuses when
+    there is none, or more than one daemon."""
     if environ.get("INCUS_SOCKET"):
         return environ["INCUS_SOCKET"]
     for variable in ("LXD_DIR", "INCUS_DIR"):
@@ -82,8 +81,7 @@ def local_socket(environ: Mapping[str, str]) -> str:
 
 
 def _session(url: str, options: Connection) -> requests.Session:
-    """A session that trusts what the options name and nothing from the environment: REQUESTS_CA_BUNDLE would
-    override the pinned certificate."""
+    """A session that trusts what the options name, and not REQUESTS_CA_BUNDLE, which would override that."""
     if not url.startswith("https://"):
         session: requests.Session = get_session_for_url("http+unix://")
     else:
@@ -164,7 +162,7 @@ def _trust(client: pylxd.Client, token: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The cause of a connection error in a line: requests wraps it in the retry machinery of urllib3."""
+    """The cause of a connection error in a line."""
     text = str(error)
     if "Fingerprints did not match" in text:
         return "the server's certificate is not the pinned one (server_cert or server_fingerprint)"
@@ -228,17 +226,18 @@ class Server:
 
     @contextmanager
     def download(self, path: str, /, **query: Any) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
-        """The raw body of a GET in pieces, with what the server says about a file of a guest:
-        ``{"type": "file", "mode": "0644", "uid": "0", "gid": "0"}``. The body of a symlink is where it leads."""
+        """The raw body of a GET in pieces, with what the server says of a guest's file:
+        ``{"type": "file", "mode": "0644", "uid": "0", "gid": "0"}``. A symlink's body is where it leads."""
         with self._in_words("get", path), self._call("get", path, params=query, is_api=False, stream=True) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             about = {fact: headers[name] for fact in FILE_FACTS if (name := self._file_header(fact)) in headers}
             yield about, response.iter_content(1 << 16)
 
     def upload(self, path: str, content: BinaryIO, about: Mapping[str, str], /, **query: Any) -> None:
-        """POST a file of a guest; ``about`` as ``download`` gives it."""
+        """POST a guest's file, with ``about`` as ``download`` gives it, or a backup; and wait."""
         headers = {self._file_header(fact): value for fact, value in about.items()}
-        self._call("post", path, data=content, headers=headers, params=query)
+        headers["content-type"] = "application/octet-stream"
+        self._write_once("post", path, self.wait_timeout, data=content, headers=headers, params=query)
 
     def _file_header(self, fact: str) -> str:
         return f"x-{self.product}-{fact}"
@@ -263,7 +262,7 @@ class Server:
         return self._write("delete", path, None)
 
     def begin(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """POST, without a wait: the record of its operation. Secrets may be in its ``metadata``."""
+        """POST, without a wait: the record of its operation, with secrets."""
         record: Mapping[str, Any] = self._call("post", path, json=body).json()["metadata"]
         return record
 
@@ -272,7 +271,7 @@ class Server:
         return self._wait(operation, timeout)
 
     def cancel(self, operation: Mapping[str, Any]) -> None:
-        """Cancel an operation, where it is still there and can be."""
+        """Cancel an operation, where that can be."""
         try:
             self._call("delete", f"operations/{operation['id']}")
         except (NotFound, OperationFailed):
@@ -285,8 +284,8 @@ class Server:
         return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
 
     def settle(self, path: str, about: str = "", timeout: float | None = None) -> bool:
-        """Wait until no operation runs on an object (any, if ``path`` is empty) that has a word in its description;
-        whether one did. A killed run leaves one."""
+        """Wait until no operation, such as a killed run leaves, runs on an object (any, if ``path`` is empty) that has
+        a word in its description; whether one did."""
         running = self.get("operations", recursion=1).get("running") or []
         tasks = [one for one in running if one["class"] == "task" and about in one["description"].lower()]
         mine = [one for one in tasks if not path or _concerns(one, path)]
@@ -310,7 +309,8 @@ class Server:
             time.sleep(BUSY_PAUSE)
 
     def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
-        answer = self._call(method, path, **request).json()
+        # A volume's restore has no operation.
+        answer = self._call(method, path, timeout=max(ANSWER, timeout), **request).json()
         if answer.get("type") != "async":
             return answer.get("metadata")
         return self._wait(answer["metadata"], timeout)
@@ -383,5 +383,5 @@ def _concerns(operation: Mapping[str, Any], path: str) -> bool:
 
 
 def _public(operation: Mapping[str, Any]) -> dict[str, Any]:
-    """An operation's record without its metadata, which may hold the secrets of a migration or a console."""
+    """An operation's record without its metadata, which may hold secrets."""
     return {key: operation.get(key) for key in ("id", "description", "status", "err", "created_at", "updated_at")}

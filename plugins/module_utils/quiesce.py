@@ -17,12 +17,15 @@ from .errors import Conflict, LxdError, OperationFailed, TimedOut
 from .instance import QUIESCED
 from .instance_steps import insist, rewrite
 from .snapshot import Quiesce, Shelf
-from .snapshot_steps import Drop, Take
+from .snapshot_set_steps import TakeSet
+from .snapshot_steps import Take, dropping
 from .steps import Api
 from .watchdog import watched
 
 SNAPSHOT = "snapshot"
 """In the description of the operation that takes one."""
+FREEZING = "freezing"
+"""In the description of the operation that freezes one."""
 INTERVAL = 0.25
 """Seconds between two looks at the marker, whose removal is no event."""
 
@@ -31,7 +34,7 @@ INTERVAL = 0.25
 class TakeQuiet:
     """Take a snapshot of a guest that is quiet meanwhile. One step, since it must not stay quiet."""
 
-    take: Take
+    take: Take | TakeSet
     boot: str
     quiet: Quiesce
 
@@ -76,7 +79,7 @@ class TakeQuiet:
             self._drop(own)
 
     def _drop(self, on: Api) -> None:
-        Drop(self.take.instance, self.take.result.name).run(on)
+        dropping(on, self.take.instance, self.take.result.name).run(on)
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,8 @@ def begin(on: Api, name: str, quiet: Quiesce) -> None:
 
 def finish(on: Api, name: str, quiet: Quiesce) -> LxdError | None:
     """Let a guest go on, as far as it runs; what its own command failed of."""
+    # A run that was killed may have asked for it without seeing it done.
+    on.settle(f"instances/{name}", FREEZING)
     problem, status = None, on.get(f"instances/{name}")["status"]
     if status == "Frozen":
         thaw(on, name)

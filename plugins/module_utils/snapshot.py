@@ -15,6 +15,7 @@ from .errors import Refused
 from .instance import EVACUATED, FLEET, HOME, RESTORED, Current, Devices, shown_config
 from .snapshot_file import Export, Exported
 from .snapshot_image import Publish, Published, view_image
+from .snapshot_set import Found, VolumeSet, set_of
 
 SPAN = re.compile(r"^(\d{1,5})([smhdw])$")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -100,6 +101,7 @@ class Wanted:
     snapshot: str
     state: str = "present"
     stateful: bool | None = None
+    volumes: bool | None = None
     expires: Expiry | None = None
     quiesce: Quiesce | None = None
     keep: Keep | None = None
@@ -125,6 +127,8 @@ class Snapshot:
     created: str = ""
     expires: str = "never"
     stateful: bool = False
+    volumes: VolumeSet | None = None
+    """The set that it is in, if it is in one."""
     config: Mapping[str, str] = field(default_factory=dict)
     devices: Devices = field(default_factory=dict)
     profiles: tuple[str, ...] = ()
@@ -148,6 +152,7 @@ def snapshot_from(data: Mapping[str, Any]) -> Snapshot:
         created=data["created_at"],
         expires="never" if expires.startswith("0001-01-01") else expires,
         stateful=data["stateful"],
+        volumes=set_of(data["config"]),
         config=data["config"],
         devices=data["devices"],
         profiles=tuple(data["profiles"] or ()),
@@ -164,6 +169,8 @@ class Shelf:
     """Of the pool that its root is on. Read, like what follows, where a snapshot is to be restored."""
     lost_profiles: tuple[str, ...] = ()
     """Profiles of that snapshot which the server no longer has."""
+    found: Found = field(default_factory=Found)
+    """Of the set that the snapshot is in. Read where that is declared, or restored."""
     published: Published = field(default_factory=Published)
     """Read where a snapshot is to be published."""
     exported: Exported = field(default_factory=Exported)
@@ -219,6 +226,8 @@ def view(wanted: Wanted, shelf: Shelf) -> dict[str, Any]:
     if found is None:
         return {**shown, "state": "absent"}
     shown |= {"state": "present", "stateful": found.stateful}
+    if found.volumes is not None:
+        shown["volumes"] = list(found.volumes.volumes)
     if wanted.expires is not None:
         shown["expires"] = wanted.expires.text if found.meets(wanted.expires) else found.expires
     return shown

@@ -19,6 +19,7 @@ from .snapshot_export import read_exported
 from .snapshot_params import wanted_from
 from .snapshot_plan import facts, plan, report
 from .snapshot_publish import read_published
+from .snapshot_set import read_set
 from .steps import Api
 
 
@@ -36,6 +37,9 @@ def read_shelf(on: Api, wanted: Wanted) -> Shelf:
         shelf = replace(shelf, published=read_published(on, wanted, found))
     if wanted.export is not None:
         shelf = replace(shelf, exported=read_exported(wanted, found))
+    if found and found.volumes and (wanted.state != "present" or wanted.volumes):
+        facts = read_set(on, wanted.instance, found.volumes, wanted.state == "restored")
+        shelf = replace(shelf, found=facts)
     if wanted.state != "restored" or found is None or is_restored(wanted, shelf):
         return shelf
     root = current.expanded_devices.get(root_name(current.expanded_devices), {})

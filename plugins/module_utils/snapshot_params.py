@@ -23,6 +23,7 @@ LONGEST = 600
 """Seconds that a guest may be quieted."""
 ONLY = {
     **dict.fromkeys(("expires", "quiesce", "keep", "publish", "export"), ("present",)),
+    "volumes": ("present", "restored"),
     "restore_id": ("restored",),
     "force": ("restored",),
 }
@@ -36,6 +37,7 @@ def snapshot_spec() -> dict[str, dict[str, Any]]:
         "snapshot": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent", "restored"], "default": "present"},
         "stateful": {"type": "bool"},
+        "volumes": {"type": "bool"},
         "expires": {"type": "str"},
         "quiesce": {
             "type": "dict",
@@ -104,6 +106,7 @@ def wanted_from(params: Mapping[str, Any]) -> Wanted:
         snapshot=snapshot,
         state=state,
         stateful=params.get("stateful"),
+        volumes=params.get("volumes"),
         expires=None if expires is None else expiry_from(f"{name}/{snapshot}", expires),
         quiesce=_quiesce(f"{name}/{snapshot}", params.get("quiesce")),
         keep=_keep(name, snapshot, params.get("keep")),

@@ -11,7 +11,8 @@ from typing import Any
 
 from .errors import NotFound, OperationFailed, Refused
 from .instance_steps import NEXT_BOOT, insist, rewrite
-from .snapshot import Expiry, Shelf, Snapshot, moment
+from .snapshot import Expiry, Shelf, Snapshot, moment, snapshot_from
+from .snapshot_set import VolumeSet, drop_volumes
 from .steps import Api
 
 
@@ -68,6 +69,8 @@ class Expire:
 
     def run(self, on: Api) -> None:
         expires = self.expiry.written(moment(self.snapshot.created))
+        for path in self.snapshot.volumes.paths.values() if self.snapshot.volumes else ():
+            on.put(path, {"description": on.get(path)["description"], "expires_at": expires})
         on.put(f"instances/{self.instance}/snapshots/{self.snapshot.name}", {"expires_at": expires})
 
 
@@ -77,20 +80,30 @@ class Drop:
 
     instance: str
     name: str
+    volumes: VolumeSet | None = None
     why: str = ""
 
     @property
     def text(self) -> str:
-        return f"delete snapshot {self.name} of {self.instance}{self.why}"
+        others = self.volumes.text if self.volumes else ""
+        return f"delete snapshot {self.name} of {self.instance}{others}{self.why}"
 
     def effect(self, shelf: Shelf) -> Shelf:
         return replace(shelf, snapshots={name: one for name, one in shelf.snapshots.items() if name != self.name})
 
     def run(self, on: Api) -> None:
+        if self.volumes:
+            drop_volumes(on, self.volumes)
         try:
             on.delete(f"instances/{self.instance}/snapshots/{self.name}")
         except NotFound:
             return
+
+
+def dropping(on: Api, instance: str, name: str) -> Drop:
+    """The deletion of a snapshot, as it is now."""
+    data = on.find(f"instances/{instance}/snapshots/{name}")
+    return Drop(instance, name, snapshot_from(data).volumes if data else None)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ short_description: Take, delete and restore snapshots of an LXD or Incus instanc
 description:
   - Takes one snapshot of an instance, deletes it, or restores the instance from it. The instance runs, is frozen, or
     stopped, as it was before. Only a restore interrupts a running one.
-  - A snapshot holds the root of the instance and its configuration, devices and profiles. Custom volumes that are
-    attached to it are not in it, and a restore does not touch them; RV(left_out) names them.
+  - A snapshot holds the root of the instance and its configuration, devices and profiles; with O(volumes) also the
+    custom volumes that are attached to it. Volumes of external storages, as M(lxdops.compute.lxd_volume_attachment)
+    brings them, are in none. RV(left_out) names what is not in it, and a restore does not touch that.
   - A run that was killed is ended by the next one. What the server was told to do it ends by itself.
 author:
   - lxdops.compute contributors (@lxdops)
@@ -48,6 +49,17 @@ options:
       - For O(state=present), whether the memory of the running instance is saved too. A container needs a server with
         a working CRIU (LXD before 6.6, Incus), a virtual machine the config C(migration.stateful).
       - For O(state=restored), whether the memory is restored, after which the instance runs.
+    type: bool
+  volumes:
+    description:
+      - For O(state=present), take the snapshot of the instance and those of the custom volumes that are attached to it
+        as one set, which is restored, kept, expired and deleted together. A volume's snapshot is called like the one
+        of the instance, with a dot and the set's id (RV(set_id)).
+      - They are taken one after another, so a running container is frozen meanwhile, as with O(quiesce); a running
+        virtual machine must be quieted by commands (O(quiesce.before)). What else uses a volume is not quiet.
+      - For O(state=restored), whether the volumes are restored too. By default they are where the snapshot is of a
+        set. Nobody else who uses one may run. The instance is stopped for it; where it ran, or was frozen, before, it
+        is so again when all is restored, and a task that was killed, or failed, is to be run again for that.
     type: bool
   expires:
     description:
@@ -171,6 +183,12 @@ EXAMPLES = r"""
       before: touch /run/backup
       after: rm -f /run/backup
 
+- name: One of it and its custom volumes, at one moment
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: whole
+    volumes: true
+
 - name: Three of these are kept
   lxdops.compute.lxd_snapshot:
     name: web1
@@ -237,6 +255,12 @@ snapshot:
       type: bool
       returned: when present
       sample: false
+    volumes:
+      description: The custom volumes (C(POOL/VOLUME)) of which there are snapshots in the same set.
+      type: list
+      elements: str
+      returned: when it is of a set
+      sample: [fast/data]
     expires:
       description: When it expires, in the task's words where that is so.
       type: str
@@ -284,11 +308,17 @@ expires_at:
   type: str
   sample: "2026-11-29T10:00:00Z"
 left_out:
-  description: The custom volumes that are attached to the instance (C(POOL/VOLUME)), which no snapshot of it holds.
+  description: The volumes that are attached to the instance, and that the snapshot does not hold - custom ones as
+    C(POOL/VOLUME), those of external storages by the names of their devices.
   returned: success
   type: list
   elements: str
   sample: []
+set_id:
+  description: What the names of the volumes' snapshots end in. V(null) where the snapshot is of no set, or predicted.
+  returned: success
+  type: str
+  sample: 5f0c3a9be1d4
 fingerprint:
   description: The fingerprint of the image. V(null) where there is none.
   returned: when O(publish) is named

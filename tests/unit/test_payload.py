@@ -12,18 +12,18 @@ from bench.payload import files, packed
 COLLECTION = Path(__file__).parents[2]
 MOST = {
     "lxd_console": (23, 54),
-    "lxd_drain": (33, 75),
-    "lxd_evacuation": (32, 76),
+    "lxd_drain": (32, 74),
+    "lxd_evacuation": (30, 70),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
-    "lxd_instance": (18, 45),
-    "lxd_instances": (21, 48),
-    "lxd_interface": (20, 47),
-    "lxd_migration": (27, 64),
-    "lxd_rebuild": (25, 54),
-    "lxd_snapshot": (27, 69),
-    "lxd_volume_attachment": (27, 61),
-    "lxd_volume_attachment_info": (27, 55),
+    "lxd_instance": (19, 48),
+    "lxd_instances": (22, 50),
+    "lxd_interface": (20, 48),
+    "lxd_migration": (27, 63),
+    "lxd_rebuild": (25, 55),
+    "lxd_snapshot": (30, 69),
+    "lxd_volume_attachment": (26, 58),
+    "lxd_volume_attachment_info": (23, 50),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lxdops.compute.plugins.module_utils import snapshot_set
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
     FLEET,
@@ -18,6 +19,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
     QUIESCED,
     REBUILD,
     RESTORED,
+    SET,
     Current,
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot import (
@@ -32,7 +34,9 @@ from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_export imp
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_image import ORIGIN, Image, Published
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_params import snapshot_spec, wanted_from
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_plan import losses, plan, report
+from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_set import Found, VolumeSet, set_of
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
+from ansible_collections.lxdops.compute.plugins.module_utils.volume import VOLUME as EXTERNAL
 from unit.instances import BOOT, absent, existing, virtual_machine
 
 TAKEN = "2026-11-20T10:00:00.123456789Z"
@@ -123,6 +127,87 @@ SENTENCES: list[tuple[Wanted, Shelf, list[str]]] = [
 @pytest.mark.parametrize(("wanted", "found", "sentences"), SENTENCES)
 def test_what_is_done(wanted: Wanted, found: Shelf, sentences: list[str]) -> None:
     assert [step.text for step in plan(wanted, found)] == sentences
+
+
+VOLUME = {"type": "disk", "pool": "fast", "source": "data", "path": "/srv"}
+WITH = existing(devices={"data": VOLUME})
+SET_OF = VolumeSet("abc", "monday", ("fast/data",))
+IN_SET = one(volumes=SET_OF, config={SET: SET_OF.mark})
+BEGUN = existing(devices={"data": VOLUME}, config={SET: SET_OF.mark})
+TAKE = "take snapshot monday of web1, with those of the volumes fast/data"
+ROOT = ["restore web1 from its snapshot monday", "note on web1 what it was restored from"]
+BACK = "take off the note that web1 is restored"
+SETS: list[tuple[Wanted, Shelf, list[str]]] = [
+    (wants(volumes=True), shelf(instance=WITH), [f"{TAKE}, frozen"]),
+    (wants(volumes=True), shelf(instance=replace(WITH, power="stopped")), [TAKE]),
+    (wants(volumes=True), shelf(instance=replace(WITH, power="frozen")), [TAKE]),
+    (wants(volumes=True), shelf(), ["take snapshot monday of web1, frozen"]),
+    (wants(volumes=True), shelf(IN_SET, instance=WITH), []),
+    (wants(), shelf(IN_SET, instance=WITH), []),
+    (
+        wants(volumes=True),
+        shelf(instance=BEGUN),
+        ["delete what there is of a set of snapshots that was begun of web1", f"{TAKE}, frozen"],
+    ),
+    (
+        wants(volumes=True),
+        shelf(IN_SET, instance=BEGUN),
+        ["take the notes of a set of snapshots that was begun of web1"],
+    ),
+    (
+        wants(state="absent"),
+        shelf(IN_SET, instance=WITH),
+        ["delete snapshot monday of web1, with those of the volumes fast/data"],
+    ),
+    (
+        restore(),
+        shelf(IN_SET, instance=WITH),
+        [
+            "note that web1 is restored, and is running then",
+            "kill web1",
+            "restore the volumes fast/data from monday.abc",
+            *ROOT,
+            "start web1",
+            BACK,
+        ],
+    ),
+    (
+        restore(),
+        shelf(IN_SET, instance=replace(WITH, power="stopped"), found=Found(then="frozen")),
+        ["restore the volumes fast/data from monday.abc", *ROOT, "start web1", "freeze web1", BACK],
+    ),
+    (
+        restore(restore_id="a"),
+        shelf(
+            IN_SET,
+            instance=replace(existing(config={RESTORED: "monday a"}), power="stopped"),
+            found=Found(then="running"),
+        ),
+        ["start web1", BACK],
+    ),
+    (restore(volumes=False), shelf(IN_SET, instance=WITH), ROOT),
+]
+
+
+@pytest.mark.parametrize(("wanted", "found", "sentences"), SETS)
+def test_what_is_done_with_volumes(wanted: Wanted, found: Shelf, sentences: list[str]) -> None:
+    steps = plan(wanted, found)
+    assert [step.text for step in steps] == sentences
+    after = predict(found, steps)
+    power = found.found.then or found.instance.power
+    assert (after.instance.power, after.found.then, SET in after.instance.config) == (power, "", False)
+    if wanted.state != "restored" or wanted.restore_id:
+        assert plan(wanted, after) == []
+
+
+def test_a_set_is_known_by_its_mark() -> None:
+    assert set_of({SET: SET_OF.mark}) == SET_OF
+    assert set_of({}) is None
+    assert SET_OF.paths == {"fast/data": "storage-pools/fast/volumes/custom/data/snapshots/monday.abc"}
+    assert (snapshot_set.EXTERNAL, snapshot_set.external({"v1": {EXTERNAL: "x"}, "eth0": {}})) == (
+        EXTERNAL,
+        ("v1, of an external storage",),
+    )
 
 
 QUIET: dict[str, Any] = {"freeze": True, "before": None, "after": None, "timeout": 30}
@@ -270,6 +355,22 @@ REFUSED = [
     (restore(), shelf(NEW), "there is no such snapshot; it has tuesday"),
     (restore(stateful=True), shelf(one()), "the snapshot has no memory of its instance"),
     (restore(), shelf(one(), instance=existing("suspended")), "found suspended, allowed are running, frozen and stop"),
+    (wants(volumes=True), shelf(one()), "volumes: found a snapshot of the instance without its volumes"),
+    (wants(volumes=False), shelf(IN_SET), "volumes: found a snapshot of the instance with its volumes"),
+    (wants(volumes=True, stateful=True), shelf(instance=WITH), "volumes: found stateful: true"),
+    (wants(volumes=True), shelf(instance=virtual_machine()), "a running virtual machine must be quiet meanwhile"),
+    (
+        wants(volumes=True, quiesce={**COMMANDS, "freeze": False}),
+        shelf(instance=WITH),
+        "a running container is frozen meanwhile",
+    ),
+    (
+        restore(),
+        shelf(IN_SET, instance=WITH, found=Found(missing=("fast/data",))),
+        "no longer whole, gone are fast/data/monday.abc",
+    ),
+    (restore(), shelf(IN_SET, instance=WITH, found=Found(problems=("in use",))), "in use. volumes: false restores"),
+    (wants(state="absent"), shelf(IN_SET, found=Found(then="running")), "begun, and not ended: run that task again"),
     (
         restore(),
         shelf(one(), instance=replace(existing(), ephemeral=True)),

@@ -36,7 +36,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_params imp
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_plan import losses, plan, report
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_set import Found, VolumeSet, set_of
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
-from ansible_collections.lxdops.compute.plugins.module_utils.volume import VOLUME as EXTERNAL
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_devices import VOLUME as EXTERNAL
 from unit.instances import BOOT, absent, existing, virtual_machine
 
 TAKEN = "2026-11-20T10:00:00.123456789Z"

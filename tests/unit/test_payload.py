@@ -18,10 +18,10 @@ MOST = {
     "lxd_host_record": (12, 26),
     "lxd_instance": (18, 47),
     "lxd_instances": (21, 49),
-    "lxd_interface": (19, 47),
+    "lxd_interface": (19, 48),
     "lxd_migration": (26, 61),
     "lxd_rebuild": (24, 54),
-    "lxd_snapshot": (29, 68),
+    "lxd_snapshot": (36, 84),
     "lxd_volume_attachment": (27, 61),
     "lxd_volume_attachment_info": (27, 55),
 }

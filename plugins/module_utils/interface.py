@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Refused
-from .instance import Current, Devices
+from .instance import Current, Devices, Server
 
 MASK = {"type": "none"}
 """The local device that hides one which a profile gives."""
@@ -51,6 +51,11 @@ security.acls.default.egress.logged ovn bridged@incus
 boot.priority bridged macvlan sriov ovn physical p2p
 """
 ADMITTED = {option: tuple(types) for option, *types in (line.split() for line in TABLE.split("\n") if line)}
+EXTENSIONS = {
+    ("limits.priority", ""): "instances_nic_limits_priority",
+    ("security.acls", "bridged"): "network_bridge_acl_devices",
+}
+"""What a server needs for an option, and those that begin so; of one type of NIC, or any."""
 FROM_NETWORK = {"bridged": ("mtu",), "macvlan": ("mtu", "vlan"), "sriov": ("mtu", "vlan"), "physical": ("mtu", "vlan")}
 """Options that a NIC of a managed network has from there, and cannot have of its own."""
 LIMITS = ("limits.ingress", "limits.egress", "limits.max", "limits.priority")
@@ -115,11 +120,13 @@ def type_of(device: Mapping[str, str], current: Current) -> str:
     return OF_NETWORK.get(kind, "")
 
 
-def check_options(where: str, device: Mapping[str, str], nic_type: str, product: str) -> None:
+def check_options(where: str, device: Mapping[str, str], nic_type: str, server: Server) -> None:
     """Refuses options that a NIC of a type does not have."""
+    product = server.product
     for option in sorted(device):
         admitted = [name.partition("@") for name in ADMITTED.get(option, ())]
         if any(name == nic_type and only in ("", product) for name, _at, only in admitted):
+            _check_extension(where, option, nic_type, server)
             if device.get("network") and option in FROM_NETWORK.get(nic_type, ()):
                 refuse_from_network(where, option, device["network"])
             continue
@@ -131,6 +138,16 @@ def check_options(where: str, device: Mapping[str, str], nic_type: str, product:
                 f"type {', '.join(types)} have it{near}",
                 option=option,
                 allowed=types,
+            )
+
+
+def _check_extension(where: str, option: str, nic_type: str, server: Server) -> None:
+    for (begin, kind), extension in EXTENSIONS.items():
+        if option.startswith(begin) and kind in ("", nic_type) and extension not in server.extensions:
+            raise Refused(
+                f"{where}: {option}: this server ({server.product}) is too old for it: it has no API extension "
+                f"{extension}",
+                option=option,
             )
 
 

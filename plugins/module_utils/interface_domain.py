@@ -31,7 +31,7 @@ def read_interface(on: Api, wanted: Interface) -> Current:
     _name, after = edited(wanted, current)
     if after.devices == current.devices:
         return current
-    return replace(current, server=with_places(on, current.server))
+    return replace(current, server=replace(with_places(on, current.server), extensions=on.extensions))
 
 
 def converge_interface(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:

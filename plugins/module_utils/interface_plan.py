@@ -143,7 +143,7 @@ def check_device(where: str, current: Current, name: str, device: Mapping[str, s
             allowed=sorted(networks),
         )
     options = {option: value for option, value in device.items() if option != "type"}
-    check_options(where, options, type_of(device, current), current.server.product)
+    check_options(where, options, type_of(device, current), current.server)
     if "boot.priority" in device and current.type == "container":
         raise Refused(
             f"{where}: boot_priority is for virtual machines, and this is a container", option="boot_priority"

@@ -4,13 +4,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from .errors import LxdError, NotFound, OperationFailed
 from .instance import Current
 from .instance_steps import NEXT_BOOT, Power, Update, insist, writable
 from .steps import Api
+
+LACKING = (
+    (
+        ("vlan_filtering", "type vlan"),
+        "the kernel of the host has no VLANs (8021q, and for a bridge its VLAN filtering); the nearest that works is a "
+        "network or a bridge for that VLAN alone, made where the VLAN is",
+    ),
+    (
+        ("Failed to load TC action", "act_police", "tc filter"),
+        "the kernel of the host cannot limit what a guest sends (act_police); limits.ingress alone works without",
+    ),
+    (
+        ("Failed adding bridge filter rules",),
+        "the kernel of the host cannot filter so on a bridge (nf_conntrack_bridge, nft_reject_bridge); what "
+        "works is the option security.acls of the network, which filters at the host",
+    ),
+)
+"""What is found in the server's words where the kernel of the host lacks something, and what that is."""
+
+
+@contextmanager
+def lacks_told() -> Iterator[None]:
+    """Say what the kernel lacks where the server fails of that. It has undone the change then."""
+    try:
+        yield
+    except OperationFailed as error:
+        for found, words in LACKING:
+            if any(word in error.message for word in found):
+                error.message += f". {words[0].upper()}{words[1:]}"
+                break
+        raise
 
 
 @dataclass(frozen=True)
@@ -24,7 +56,8 @@ class Plug:
         return self.update.effect(current)
 
     def run(self, on: Api) -> None:
-        self.update.run(on)
+        with lacks_told():
+            self.update.run(on)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,8 @@ class End:
     def effect(self, shelf: Shelf) -> Shelf:
         current = shelf.instance
         config = {key: value for key, value in current.config.items() if key != QUIESCED}
-        power = "running" if self._lasts and current.power == "frozen" else current.power
+        # While it freezes or thaws the server calls it neither, which is read as error.
+        power = "running" if self._lasts and current.power in ("frozen", "error") else current.power
         return replace(shelf, instance=replace(current, config=config, power=power, etag=""))
 
     def run(self, on: Api) -> None:

@@ -50,6 +50,8 @@ class Transfer:
     timeout: float
     bandwidth: int = 0
     """Bytes a second at most, of a relay; 0: no limit."""
+    origin: str = ""
+    """The path of what is copied, where that is not the instance."""
 
     def run(self, on: Link) -> None:
         """Copy. Raises OperationFailed with what each way failed of, TimedOut while the copy goes on."""
@@ -62,6 +64,15 @@ class Transfer:
                 failures.append(error.message)
         raise OperationFailed(f"{self.name}: not copied to {on.target.name}: " + "; ".join(dict.fromkeys(failures)))
 
+    @property
+    def path(self) -> str:
+        return self.origin or f"instances/{self.name}"
+
+    def asked(self) -> dict[str, Any]:
+        """What the source is told. Of a snapshot LXD 5.0 wants a name too, and does not use it
+        (instanceSnapshotPost in lxd/instance_snapshot.go)."""
+        return {"migration": True, **({"name": self.name} if self.origin else {}), **self.options()}
+
     def options(self) -> dict[str, Any]:
         """What both ends are told alike. LXD 5.0 takes a missing ``live`` for true."""
         return {"live": False, "instance_only": not self.snapshots, "allow_inconsistent": self.running}
@@ -71,7 +82,7 @@ def _pull(self: Transfer, on: Link) -> None:
     """The target fetches from the source."""
 
     def attempt(url: str) -> None:
-        offer = on.source.begin(f"instances/{self.name}", {"migration": True, **self.options()})
+        offer = on.source.begin(self.path, self.asked())
         origin = {
             "type": "migration",
             "mode": "pull",
@@ -98,7 +109,7 @@ def _push(self: Transfer, on: Link) -> None:
             "certificate": on.target.environment["certificate"],
             "secrets": offer["metadata"],
         }
-        sent = on.source.begin(f"instances/{self.name}", {"migration": True, "target": goal, **self.options()})
+        sent = on.source.begin(self.path, {**self.asked(), "target": goal})
         _both(on.source, sent, on.target, offer, self.timeout)
 
     _by_any(attempt, on.target, "push")
@@ -106,7 +117,7 @@ def _push(self: Transfer, on: Link) -> None:
 
 def _relay(self: Transfer, on: Link) -> None:
     """Neither dials the other: this process fetches from the source, and sends to the target."""
-    offer = on.source.begin(f"instances/{self.name}", {"migration": True, **self.options()})
+    offer = on.source.begin(self.path, self.asked())
     try:
         origin = {"type": "migration", "mode": "push", "refresh": self.refresh, **self.options()}
         taken = on.target.begin("instances", {**self.body, "source": origin})

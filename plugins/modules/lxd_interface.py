@@ -18,6 +18,8 @@ description:
     changes, and hidden (C(type=none)) when it is detached. Attached again without options, it is what the profile
     gives.
   - Whether an option changes while the NIC stays plugged in is told before, and refused if O(apply) says so.
+  - What the kernel of the host lacks for an option (VLANs, limits, filters) only the server finds out, when the NIC is
+    plugged in. It undoes the change then, and the error says what is lacking.
 author:
   - lxdops.compute contributors (@lxdops)
 extends_documentation_fragment:
@@ -101,7 +103,8 @@ options:
         description: Both.
         type: str
       priority:
-        description: Priority (C(skb->priority)) of outgoing packets, 0 to 15. Not on LXD 5.0.
+        description: Priority (C(skb->priority)) of outgoing packets, 0 to 15. On servers with the API extension
+          C(instances_nic_limits_priority), which LXD 5.0 has not.
         type: str
   security:
     description: What the guest may send. The filters change live.

@@ -152,6 +152,57 @@ options:
         description: In the format of the storage, which is smaller, and read by a pool of the same driver only.
         type: bool
         default: false
+  copy:
+    description:
+      - Copy the snapshot to another server, for O(state=present), as an instance of its own, which is not started. It
+        is known by what it was made from, so it is copied once, and an instance of another origin is refused.
+      - It has the root, the configuration, and the devices of the snapshot, but for MAC addresses, disks besides the
+        root, and what is of the host (RV(copy.left_out)). What stands in the way is told first, all of it at once.
+      - The data goes between the servers as with M(lxdops.compute.lxd_migration) - the other one pulls it, this one
+        pushes it, or it goes through the machine where the task runs, whatever works first.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the copy.
+        type: str
+        required: true
+      target:
+        description: The other server. What is not named is as for this one, but for what says which server it is.
+        type: dict
+        required: true
+        suboptions:
+          endpoint:
+            description: Path of a unix socket or C(https://) URL.
+            type: str
+            required: true
+          client_cert:
+            description: As O(client_cert).
+            type: path
+          client_key:
+            description: As O(client_key).
+            type: path
+          server_cert:
+            description: As O(server_cert), of the target.
+            type: path
+          server_fingerprint:
+            description: As O(server_fingerprint), of the target.
+            type: str
+          trust_token:
+            description: As O(trust_token), for the target.
+            type: str
+          project:
+            description: The project on the target. By default the one of the source.
+            type: str
+      pool:
+        description: The storage pool on the target. By default the one of the same name.
+        type: str
+      networks:
+        description: Managed networks of the source, and what they are called on the target, where that differs.
+        type: dict
+      timeout:
+        description: Seconds that the copy may take.
+        type: float
+        default: 3600
   restore_id:
     description:
       - A word for O(state=restored) - letters, digits, dots, colons, hyphens, underscores. An instance that was
@@ -208,6 +259,15 @@ EXAMPLES = r"""
     name: web1
     snapshot: nightly-20261123
     export: {file: "{{ backups }}/web1.tar.gz"}
+
+# lxd2: {endpoint: https://lxd2.example.org:8443, server_cert: /etc/lxd/lxd2.crt}
+- name: A copy of one on another server
+  lxdops.compute.lxd_snapshot:
+    name: web1
+    snapshot: nightly-20261123
+    copy:
+      name: web1-nightly
+      target: "{{ lxd2 }}"
 
 - name: Back to the first, once for this word
   lxdops.compute.lxd_snapshot:
@@ -329,6 +389,32 @@ sha256:
   returned: when O(export) is named
   type: str
   sample: 9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab
+copy:
+  description: The copy on the other server.
+  returned: when O(copy) is named
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+      sample: web1-monday
+    server:
+      description: Where it is.
+      type: str
+      returned: always
+      sample: lxd2 (https://lxd2.example.org:8443)
+    state:
+      description: Its power state, or V(absent).
+      type: str
+      returned: always
+      sample: stopped
+    left_out:
+      description: The devices that it has not.
+      type: list
+      elements: str
+      returned: always
+      sample: [data]
 loses:
   description: What the restore loses.
   returned: with O(state=restored)
@@ -343,17 +429,31 @@ steps:
   sample: ["take snapshot before-upgrade of web1, which expires 7d after it was taken"]
 """
 
-from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.lxdops.compute.plugins.module_utils.front import connected, connection_spec, run
+from ansible_collections.lxdops.compute.plugins.module_utils.migration import Link
+from ansible_collections.lxdops.compute.plugins.module_utils.migration_params import target_params
+from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_copy import check_copy, copy_spec, with_copy
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_domain import converge_snapshot
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot_params import snapshot_spec
+from ansible_collections.lxdops.compute.plugins.module_utils.steps import Api
 
 
 def spec() -> dict[str, object]:
     """What is accepted, as documented above."""
-    return {"argument_spec": {**connection_spec(), **snapshot_spec()}}
+    return {"argument_spec": {**connection_spec(), **snapshot_spec(), "copy": copy_spec()}}
 
 
-work = converge_snapshot
+def work(on: Api, params: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """The module's result."""
+    if not params.get("copy"):
+        return converge_snapshot(on, params, check)
+    check_copy(params)
+    with connected(target_params({**params, "target": params["copy"]["target"]}), os.environ, check) as target:
+        return with_copy(Link(on, target), params, check, converge_snapshot(on, params, check))
 
 
 def main() -> None:

@@ -101,6 +101,16 @@ REFUSED = [
         having(),
         "security.acls: a NIC of type bridged has no such .*ovn have it",
     ),
+    (
+        nic(device="p", nictype="p2p", limits={"priority": "3"}),
+        having(),
+        "limits.priority: this server .lxd. is too old for it: it has no API extension instances_nic_limits_priority",
+    ),
+    (
+        nic(device="eth0", acls=["web"]),
+        replace(having(), server=replace(ON, product="incus")),
+        "security.acls: this server .incus. is too old for it: it has no API extension network_bridge_acl_devices",
+    ),
     (nic(device="p", nictype="p2p", parent="eth9"), having(), "parent: a NIC of type p2p has no such option"),
     (nic(device="p", tag="red"), having(p={**P2P, "user.tag": "blue"}), "tag: found blue; it is given when"),
     (nic(device="eth0", boot_priority=1), having(), "boot_priority is for virtual machines"),

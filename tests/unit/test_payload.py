@@ -11,7 +11,7 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (23, 54),
+    "lxd_console": (23, 55),
     "lxd_drain": (32, 74),
     "lxd_evacuation": (30, 70),
     "lxd_host": (10, 21),
@@ -19,9 +19,9 @@ MOST = {
     "lxd_instance": (19, 48),
     "lxd_instances": (22, 50),
     "lxd_interface": (20, 48),
-    "lxd_migration": (27, 63),
+    "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),
-    "lxd_snapshot": (30, 69),
+    "lxd_snapshot": (37, 86),
     "lxd_volume_attachment": (26, 58),
     "lxd_volume_attachment_info": (23, 50),
 }

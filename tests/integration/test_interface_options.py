@@ -1,0 +1,300 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""lxd_interface, option by option: check, apply, again; and that packets go, or do not, as the option says."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from integration.case import Lane, same
+from integration.guest_network import address, host_reaches, interfaces, reaches, traces
+from integration.lab_host import run
+from integration.nic_proof import NAME, done, nic_task, proved, quickly
+
+OTHER = "nicother"
+BACK, PHYSICAL = "nicback", "nicphys"
+MAC, MAC2 = "00:16:3e:77:00:01", "00:16:3e:77:00:02"
+Params = Mapping[str, Any]
+Change = tuple[Params, Mapping[str, str | None], str]
+"""What a task says of eth1, which keys of the device change by that, and how that takes effect."""
+NETWORK = {"ipv4.address": "10.178.0.1/24", "ipv6.address": "fd42:178::1/64", "ipv6.dhcp.stateful": "true"}
+FORWARDING = [
+    f"net.{ip}.conf.{name}.{key}=1"
+    for name in ("all", "eth0")
+    for ip, key in (("ipv4", "forwarding"), ("ipv6", "forwarding"), ("ipv6", "proxy_ndp"))
+]
+"""What the manual of LXD says that a host of routed NICs needs."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _host(lane: Lane) -> Iterator[None]:
+    """A second network, a device that nobody has, and forwarding."""
+    lane.host.call("POST", "networks", {"name": BACK, "type": "bridge", "config": {**NETWORK, "dns.mode": "none"}})
+    lane.host.call("POST", "network-acls", {"name": "nicacl", "ingress": [], "egress": []})
+    for words in (
+        ["ip", "link", "add", PHYSICAL, "type", "veth", "peer", "name", f"{PHYSICAL}2"],
+        ["ip", "link", "set", f"{PHYSICAL}2", "up"],
+        ["ip", "address", "add", "10.181.0.1/24", "dev", f"{PHYSICAL}2"],
+        ["sysctl", "-w", *FORWARDING],
+    ):
+        run([*lane.host.inside, *words])
+    yield
+    lane.host.remove(NAME, OTHER)
+    lane.host.call("DELETE", "network-acls/nicacl")
+    lane.host.call("DELETE", f"networks/{BACK}")
+    run([*lane.host.inside, "ip", "link", "delete", PHYSICAL])
+
+
+@pytest.fixture(autouse=True)
+def _given(lane: Lane) -> None:
+    lane.host.given(NAME, power="running")
+
+
+# The first of each attaches; then the NIC is changed, and detached. All on a running instance.
+ROWS: dict[str, Sequence[Change]] = {
+    "network, hwaddr, interface": (
+        (
+            {"network": BACK, "hwaddr": MAC, "interface": "back0"},
+            {"network": BACK, "hwaddr": MAC, "name": "back0"},
+            "live",
+        ),
+        ({"hwaddr": MAC2}, {"hwaddr": MAC2}, "replug"),
+        ({"interface": "back1"}, {"name": "back1"}, "replug"),
+    ),
+    "host_name": (
+        ({"network": BACK, "host_name": "nicveth0"}, {"network": BACK, "host_name": "nicveth0"}, "live"),
+        ({"host_name": "nicveth1"}, {"host_name": "nicveth1"}, "replug"),
+    ),
+    "parent, mtu": (
+        (
+            {"parent": BACK, "nictype": "bridged", "mtu": "1400"},
+            {"parent": BACK, "nictype": "bridged", "mtu": "1400"},
+            "live",
+        ),
+        ({"mtu": "1300"}, {"mtu": "1300"}, "replug"),
+        ({"mtu": ""}, {"mtu": None}, "replug"),
+    ),
+    "macvlan": (
+        ({"nictype": "macvlan", "parent": "eth0"}, {"nictype": "macvlan", "parent": "eth0"}, "live"),
+        ({"mtu": "1400"}, {"mtu": "1400"}, "replug"),
+    ),
+    "physical": (
+        ({"nictype": "physical", "parent": PHYSICAL}, {"nictype": "physical", "parent": PHYSICAL}, "live"),
+        ({"mtu": "1400"}, {"mtu": "1400"}, "replug"),
+    ),
+    "routed": (
+        (
+            {"nictype": "routed", "parent": "eth0", "ipv4": ["10.179.9.9"], "ipv6": ["fd42:179::9"]},
+            {"nictype": "routed", "parent": "eth0", "ipv4.address": "10.179.9.9", "ipv6.address": "fd42:179::9"},
+            "live",
+        ),
+        ({"ipv4": ["10.179.9.9", "10.179.9.10"]}, {"ipv4.address": "10.179.9.9,10.179.9.10"}, "replug"),
+        ({"limits": {"ingress": "10Mbit"}}, {"limits.ingress": "10Mbit"}, "live"),
+    ),
+    "p2p": (
+        ({"nictype": "p2p", "mtu": "1300"}, {"nictype": "p2p", "mtu": "1300"}, "live"),
+        (
+            {"routes": {"ipv4": ["10.9.4.0/24"]}, "limits": {"ingress": "3Mbit"}},
+            {"ipv4.routes": "10.9.4.0/24", "limits.ingress": "3Mbit"},
+            "live",
+        ),
+    ),
+    "static addresses": (
+        ({"network": BACK, "ipv4": ["10.178.0.7"]}, {"network": BACK, "ipv4.address": "10.178.0.7"}, "live"),
+        ({"ipv6": ["fd42:178::7"]}, {"ipv6.address": "fd42:178::7"}, "live"),
+        ({"ipv4": [], "ipv6": []}, {"ipv4.address": None, "ipv6.address": None}, "live"),
+    ),
+    "filters": (
+        (
+            {"network": BACK, "security": {"mac_filtering": True, "port_isolation": True}},
+            {"network": BACK, "security.mac_filtering": "true", "security.port_isolation": "true"},
+            "live",
+        ),
+        ({"security": {"ipv4_filtering": True}}, {"security.ipv4_filtering": "true"}, "live"),
+        ({"security": {"ipv6_filtering": True}}, {"security.ipv6_filtering": "true"}, "live"),
+        ({"security": {"port_isolation": False}}, {"security.port_isolation": "false"}, "replug"),
+    ),
+    "routes": (
+        (
+            {"network": BACK, "routes": {"ipv4": ["10.9.1.0/24"], "ipv6": ["fd42:9::/64"]}},
+            {"network": BACK, "ipv4.routes": "10.9.1.0/24", "ipv6.routes": "fd42:9::/64"},
+            "live",
+        ),
+        (
+            {"routes": {"ipv4_external": ["10.9.3.0/24"], "ipv6_external": ["fd42:a::/64"]}},
+            {"ipv4.routes.external": "10.9.3.0/24", "ipv6.routes.external": "fd42:a::/64"},
+            "live",
+        ),
+        ({"routes": {"ipv4": []}}, {"ipv4.routes": None}, "live"),
+    ),
+    "tag": (({"network": BACK, "tag": "blue"}, {"network": BACK, "user.tag": "blue"}, "live"),),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_an_option_of_a_running_instance(lane: Lane, row: Sequence[Change]) -> None:
+    before = traces(lane.host)
+    device: dict[str, str] = {"type": "nic"}
+    for number, (params, keys, impact) in enumerate(row):
+        device = {key: value for key, value in {**device, **keys}.items() if value is not None}
+        result = proved(lane, {"device": "eth1", **params}, {"eth1": device})
+        assert {result["impact"][key] for key in keys} == {impact}, f"change {number}"
+    proved(lane, {"device": "eth1", "state": "detached"}, {"eth1": None})
+    assert interfaces(lane.host, NAME) == ["eth0", "lo"]
+    after = traces(lane.host)
+    same(after, {"links": before["links"], "routes": before["routes"], "rules": before["rules"]})
+
+
+# The kernel of this machine lacks what these need, so they are declared of a stopped instance, which the server checks.
+ACLS = {"ingress": "drop", "egress": "allow", "ingress_logged": True, "egress_logged": False}
+DEFAULTS = {
+    "security.acls.default.ingress.action": "drop",
+    "security.acls.default.egress.action": "allow",
+    "security.acls.default.ingress.logged": "true",
+    "security.acls.default.egress.logged": "false",
+}
+BRIDGED = {"network": BACK}
+COLD: dict[str, tuple[str, Sequence[Change]]] = {
+    "limits": (
+        "",
+        (
+            ({**BRIDGED, "limits": {"egress": "10Mbit"}}, {**BRIDGED, "limits.egress": "10Mbit"}, "stopped"),
+            (
+                {"limits": {"egress": "", "max": "20Mbit"}},
+                {"limits.egress": None, "limits.max": "20Mbit"},
+                "stopped",
+            ),
+        ),
+    ),
+    "limits.priority": (
+        "incus",
+        (({**BRIDGED, "limits": {"priority": "3"}}, {**BRIDGED, "limits.priority": "3"}, "stopped"),),
+    ),
+    "vlan": (
+        "",
+        (
+            (
+                {**BRIDGED, "vlan": "5", "vlan_tagged": ["6", "10-12"]},
+                {**BRIDGED, "vlan": "5", "vlan.tagged": "6,10-12"},
+                "stopped",
+            ),
+            ({"vlan": "7", "vlan_tagged": []}, {"vlan": "7", "vlan.tagged": None}, "stopped"),
+        ),
+    ),
+    "vlan of macvlan": (
+        "",
+        (
+            (
+                {"nictype": "macvlan", "parent": "eth0", "vlan": "5"},
+                {"nictype": "macvlan", "parent": "eth0", "vlan": "5"},
+                "stopped",
+            ),
+        ),
+    ),
+    "ipvlan": (
+        "",
+        (
+            (
+                {"nictype": "ipvlan", "parent": "eth0", "ipv4": ["10.179.0.50"], "ipv6": ["fd42:179::50"]},
+                {"nictype": "ipvlan", "parent": "eth0", "ipv4.address": "10.179.0.50", "ipv6.address": "fd42:179::50"},
+                "stopped",
+            ),
+        ),
+    ),
+    "acls": (
+        "incus",
+        (
+            ({**BRIDGED, "acls": ["nicacl"]}, {**BRIDGED, "security.acls": "nicacl"}, "stopped"),
+            ({"acls_default": ACLS}, DEFAULTS, "stopped"),
+            ({"acls": [], "acls_default": {}}, {"security.acls": None}, "stopped"),
+        ),
+    ),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("row", COLD.values(), ids=COLD)
+def test_an_option_of_a_stopped_instance(lane: Lane, row: tuple[str, Sequence[Change]]) -> None:
+    only, changes = row
+    if only not in ("", lane.host.product):
+        refused = nic_task(lane, {"device": "eth1", **changes[0][0]})
+        words = ("no such option on this server", "too old for it: it has no API extension")
+        assert (refused["error"], any(word in refused["msg"] for word in words)) == ("Refused", True), refused["msg"]
+        return
+    lane.host.given(NAME)
+    device: dict[str, str] = {"type": "nic"}
+    for params, keys, impact in changes:
+        device = {key: value for key, value in {**device, **keys}.items() if value is not None}
+        result = proved(lane, {"device": "eth1", **params}, {"eth1": device})
+        assert {result["impact"][key] for key in keys} == {impact}
+    proved(lane, {"device": "eth1", "state": "detached"}, {"eth1": None})
+
+
+LACKING: dict[str, tuple[str, Params, str]] = {
+    "vlan": ("", {**BRIDGED, "vlan": "5"}, "The kernel of the host has no VLANs"),
+    "macvlan": ("", {"nictype": "macvlan", "parent": "eth0", "vlan": "5"}, "The kernel of the host has no VLANs"),
+    "limits": ("", {**BRIDGED, "limits": {"max": "3Mbit"}}, "The kernel of the host cannot limit what a guest sends"),
+    "acls": ("incus", {**BRIDGED, "acls": ["nicacl"]}, "The kernel of the host cannot filter so on a bridge"),
+}
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("row", LACKING.values(), ids=LACKING)
+def test_what_the_kernel_lacks_is_told_and_leaves_nothing(lane: Lane, row: tuple[str, Params, str]) -> None:
+    """On a kernel that has it all the task does it."""
+    only, params, words = row
+    before, links = lane.host.query(f"instances/{NAME}")["devices"], interfaces(lane.host, NAME)
+    result = nic_task(lane, {"device": "eth1", **params})
+    if not result.get("failed"):
+        done(lane, device="eth1", state="detached")
+        return
+    if only in ("", lane.host.product):
+        assert words in result["msg"], result["msg"]
+    assert lane.host.query(f"instances/{NAME}")["devices"] == before
+    assert interfaces(lane.host, NAME) == links
+
+
+def test_a_false_address_is_blocked_and_routes_lead_to_the_guest(lane: Lane) -> None:
+    """Filters of IPv4 and IPv6; routes of a bridged NIC, of a routed one, and a NIC that is the host's own."""
+    quickly(lane, device="eth1", network=BACK, interface="eth1", ipv4=["10.178.0.7"], ipv6=["fd42:178::7"])
+    for false, own, gateway, option in (
+        ("10.178.0.66", "10.178.0.7", "10.178.0.1", "ipv4_filtering"),
+        ("fd42:178::66", "fd42:178::7", "fd42:178::1", "ipv6_filtering"),
+    ):
+        address(lane.host, NAME, "eth1", false)
+        address(lane.host, NAME, "eth1", own)
+        assert reaches(lane.host, NAME, gateway, false), "not filtered, it is blocked"
+        quickly(lane, device="eth1", security={option: True}, apply="live")
+        assert not reaches(lane.host, NAME, gateway, false), "a false sender is not blocked"
+        assert reaches(lane.host, NAME, gateway, own), "its own address is blocked"
+
+    filters = {"ipv4_filtering": False, "ipv6_filtering": False, "mac_filtering": False}
+    quickly(lane, device="eth1", security=filters, routes={"ipv4": ["10.9.1.0/24"], "ipv6": ["fd42:9::/64"]})
+    address(lane.host, NAME, "lo", "10.9.1.5")
+    address(lane.host, NAME, "eth1", "fd42:9::5")
+    assert (host_reaches(lane.host, "10.9.1.5"), host_reaches(lane.host, "fd42:9::5")) == (True, True)
+    quickly(lane, device="eth1", routes={"ipv4": [], "ipv6": []}, apply="live")
+    assert not host_reaches(lane.host, "10.9.1.5")
+
+    quickly(lane, device="eth2", nictype="routed", parent="eth0", ipv4=["10.179.9.9"])
+    assert host_reaches(lane.host, "10.179.9.9"), "the routed NIC has its address from the server"
+    quickly(lane, device="eth3", nictype="physical", parent=PHYSICAL, interface="phys0")
+    address(lane.host, NAME, "phys0", "10.181.0.2")
+    assert host_reaches(lane.host, "10.181.0.2")
+    quickly(lane, device="eth3", state="detached")
+    assert PHYSICAL in str(traces(lane.host)["links"]), "the device did not come back to the host"
+
+
+@pytest.mark.thorough
+def test_isolated_ports_do_not_meet(lane: Lane) -> None:
+    lane.host.given(OTHER, power="running")
+    for number, name in enumerate((NAME, OTHER), 1):
+        params = {"network": BACK, "interface": "eth1", "security": {"port_isolation": True}}
+        quickly(lane, name=name, device="eth1", **params)
+        address(lane.host, name, "eth1", f"10.178.0.{10 + number}")
+    assert (reaches(lane.host, NAME, "10.178.0.12"), reaches(lane.host, NAME, "10.178.0.1")) == (False, True)
+    quickly(lane, name=OTHER, device="eth1", security={"port_isolation": False})
+    address(lane.host, OTHER, "eth1", "10.178.0.12")
+    assert reaches(lane.host, NAME, "10.178.0.12")
+    lane.host.remove(OTHER)

@@ -14,6 +14,7 @@ from .migration import JOURNAL
 from .migration_blockers import of_the_host
 from .migration_read import custom_volumes
 from .placement import Guest, Room, place
+from .volume_devices import VOLUME, volumes_of
 
 Key = tuple[str, str]
 """Project and name of an instance."""
@@ -44,6 +45,8 @@ class Wishes:
     begun: Mapping[str, str] | None = None
     drop_volumes: bool = False
     host_devices: bool = False
+    volumes: Mapping[str, str | None] = field(default_factory=dict)
+    """The volumes of external storages that the targets have, and the path of each; None: the recorded one."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,9 @@ def lost_from(one: Mapping[str, Any], wishes: Wishes) -> Lost:
             if name not in inherited:
                 del devices[name]
             del expanded[name]
+    for volume, name in volumes_of(devices).items():
+        devices[name]["source"] = wishes.volumes.get(volume) or devices[name].get("source", "")
+        expanded[name] = devices[name]
     profiles = one["profiles"] if declared.profiles is None else list(declared.profiles)
     said = set(declared.config) | {
         f"devices.{name}.{key}" for name, given in declared.devices.items() for key in given or {}
@@ -154,8 +160,15 @@ def blockers(lost: Lost, wishes: Wishes) -> Iterator[str]:
             f"volume {volume['source']} of pool {volume['pool']} (device {name}) was on the dead host: say the "
             "device in instances if a target has its data, or drop_volumes: true to go without it"
         )
+    for volume, name in volumes_of(devices).items():
+        if volume not in wishes.volumes:
+            yield (
+                f"volume {volume} (device {name}) was connected to the dead host: connect it to the target "
+                "(lxd_volume_attachment, state: connected) and say it in volumes; the role host_evacuation does so, "
+                "and needs its connection"
+            )
     for name, device in devices.items():
-        if of_the_host(device) and not wishes.host_devices and name not in declared.devices:
+        if VOLUME not in device and of_the_host(device) and not wishes.host_devices and name not in declared.devices:
             yield (
                 f"device {name} ({device['type']} {device.get('source', '')}) was of the dead host: say "
                 "host_devices: true if the targets have the same"

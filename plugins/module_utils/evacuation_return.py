@@ -21,6 +21,7 @@ from .instance_steps import Power, rewrite
 from .migration import JOURNAL, TRUE, Link, identify
 from .several import AT_ONCE, Job, Result, failure, several, summary
 from .steps import Api, Reader, Step, predict
+from .volume_devices import released
 
 Reach = Callable[[str, str], Api]
 
@@ -180,6 +181,12 @@ def plan(come: Homecoming, current: Current) -> list[Step[Current, Link]]:
     first: list[Step[Current, Link]] = [DropUnfinished(come)] if come.unfinished else []
     if GUARDED not in current.config:
         return first
+    gone = released(current.config)
+    if gone:
+        raise Refused(
+            f"{come.name}: it is held, since its volumes could not be connected when the host booted "
+            f"({', '.join(sorted(gone))}): say lxd_volume_attachment, state: connected, on the host"
+        )
     inherited = expand(current.server.profiles, current.profiles).config
     return [*first, Release(come.name, current.power == "stopped" and would_start(current.config, inherited))]
 

@@ -41,6 +41,7 @@ def wishes_from(params: Mapping[str, Any]) -> Wishes:
         begun=None if begun is None else {one["uuid"]: one["target"] for one in begun},
         drop_volumes=params["drop_volumes"],
         host_devices=params["host_devices"],
+        volumes=params["volumes"] or {},
     )
 
 

@@ -16,6 +16,7 @@ from .instance_read import read_current
 from .instance_steps import Delete, powers, rewrite
 from .migration import starting
 from .steps import Api, Step
+from .volume_devices import shown_volumes
 
 
 @dataclass(frozen=True)
@@ -152,4 +153,5 @@ def told(lost: Lost, target: str, image: str) -> Mapping[str, Any]:
         "image": image,
         "power": lost.power,
         "dropped": list(lost.dropped),
+        "volumes": shown_volumes(lost.data["devices"]),
     }

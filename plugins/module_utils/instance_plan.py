@@ -305,9 +305,9 @@ def _moves(desired: Desired, current: Current, goal: str, kill: str = "") -> lis
         _check_suspend(current)
     if released(current.config) and {"start", "resume"} & set(actions):
         raise Refused(
-            f"{current.name} on {current.server.name}: its volumes are disconnected from this host, since it is about "
-            f"to be elsewhere ({', '.join(sorted(released(current.config)))}): end its move, or connect them "
-            "(lxd_volume_attachment, state: connected)",
+            f"{current.name} on {current.server.name}: its volumes are disconnected from this host "
+            f"({', '.join(sorted(released(current.config)))}), since it is about to be elsewhere, or they could not be "
+            "connected at boot: end its move, or connect them (lxd_volume_attachment, state: connected)",
             option="state",
         )
     return _powers(desired, current, actions, kill)

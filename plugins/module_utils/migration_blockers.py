@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from .compare import quantity
 from .config_keys import MARK
-from .instance import REBUILD, Current
+from .instance import HOME, REBUILD, Current
 from .instance_edit import expand, root_name
 from .migration import Move, Place
 from .migration_read import custom_volumes, listens
@@ -46,7 +46,8 @@ def _of_servers(source: Current, here: Place, there: Place) -> Iterator[str]:
         yield "source and target are the same server"
     if here.product != there.product:
         yield f"the source is {here.product}, the target {there.product}: they do not take each other's copies"
-    if there.cordoned:
+    # A cordon keeps new instances away, and not those that come home.
+    if there.cordoned and not (there.name and source.config.get(HOME) == there.name):
         yield f"the target is cordoned ({there.cordoned})"
     if source.architecture not in there.architectures:
         yield f"architecture {source.architecture}: the target has {', '.join(there.architectures)}"

@@ -125,7 +125,7 @@ def _arrived_alone(move: Move, target: Current, coming: Journal | None) -> Steps
             f"{target.name} on {target.server.name} is an unfinished copy, and its source is gone: nothing was "
             f"changed. If it is good nevertheless, remove its config key by hand, and set what it held back"
         )
-    return [*_started(move, target, coming, last=True), Finish(target.name, target.server.name)]
+    return [*_started(move, target, coming, "leave"), Finish(target.name, target.server.name)]
 
 
 def _end(move: Move, pair: Pair, coming: Journal) -> Steps:
@@ -139,16 +139,15 @@ def _end(move: Move, pair: Pair, coming: Journal) -> Steps:
         return [Drop(target.name, target.server.name), *_move(move, pair, journal_of(source.config), fresh=True)]
     if move.state == "arrived":
         return []
-    has_volumes = bool(volumes_of(source.devices))
+    failing = "note" if volumes_of(source.devices) else "restore"
     _check_volumes(move, source, target)
     remove = Remove(source.name, source.server.name)
-    return [*_started(move, target, coming, has_volumes), remove, Finish(target.name, target.server.name)]
+    return [*_started(move, target, coming, failing), remove, Finish(target.name, target.server.name)]
 
 
-def _started(move: Move, target: Current, coming: Journal, last: bool) -> Steps:
-    """``last``: whether the source cannot be brought back from here."""
+def _started(move: Move, target: Current, coming: Journal, failing: str) -> Steps:
     actions = starting(coming.power, target.power)
-    return [Start(target.name, move.name, powers(target.name, actions), last)] if actions else []
+    return [Start(target.name, move.name, powers(target.name, actions), failing)] if actions else []
 
 
 def _check_volumes(move: Move, source: Current, target: Current) -> None:
@@ -263,7 +262,8 @@ def _abort(move: Move, pair: Pair) -> Steps:
                 f"{move.name}: it has started on {target.server.name} already: let the move end, then move it back",
                 option="state",
             )
-        held_there = connected(target) if coming and coming.phase == "arrived" else []
+        ran = not target.never_started or (coming is not None and coming.phase == "arrived")
+        held_there = connected(target) if ran else []
         if held_there:
             raise Refused(
                 f"{move.name}: its copy on {target.server.name} may have begun to use its volumes: disconnect them "

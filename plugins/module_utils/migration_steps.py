@@ -134,8 +134,9 @@ class Start:
     name: str
     source: str
     start: tuple[Power, ...]
-    last: bool = False
-    """Whether the source cannot be brought back: it is gone, or has no volumes any more."""
+    failing: str = "restore"
+    """What is done where it does not start: ``restore`` the source; ``note`` it, where the source has no volumes until
+    somebody connects them; ``leave`` it, where the source is gone."""
 
     @property
     def text(self) -> str:
@@ -148,11 +149,18 @@ class Start:
         return replace(pair, target=target)
 
     def run(self, on: Link) -> None:
-        if self.last:
+        if self.failing == "restore":
+            start(on, self.source, self.start)
+            return
+        try:
             for step in self.start:
                 step.run(on.target)
-        else:
-            start(on, self.source, self.start)
+        except OperationFailed:
+            if self.failing == "note" and is_down(on.target, self.name):
+                journal = journal_of(on.target.get(f"instances/{self.name}")["config"])
+                if journal is not None:
+                    hold(on.target, self.name, journal.at("copied"))
+            raise
 
 
 @dataclass(frozen=True)

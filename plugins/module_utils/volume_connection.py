@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 
 from .block import Disk
 from .errors import LxdError, OperationFailed, Refused
-from .instance_steps import rewrite
 from .steps import Step
 from .volume import Attachment, Host, Volume, here, matches, others, own_device
 from .volume_devices import released, with_released
 from .volume_record import Record
 from .volume_secrets import without_secrets
-from .volume_steps import UNKNOWN, Attach, release, write_device
+from .volume_steps import UNKNOWN, Attach, note_released, release, write_device
 
 Steps = list[Step[Attachment, Host]]
 
@@ -67,7 +66,7 @@ class Connect:
         wanted, name = self.wanted, self.name
         if self.device is not None:
             # First: whoever reads the note must be sure that it is disconnected.
-            _note(on, wanted.instance, name, gone=False)
+            note_released(on, wanted.instance, name, gone=False)
         record = on.records.find(wanted.id, wanted.device)
         new = record is None
         record = record or Record(wanted.id, wanted.device, self.server, without_secrets(wanted.connection))
@@ -130,7 +129,7 @@ class Withdraw:
         if self.record is not None:
             release(on, self.record, self.wanted.force)
         if self.name:
-            _note(on, self.wanted.instance, self.name, gone=True)
+            note_released(on, self.wanted.instance, self.name, gone=True)
 
 
 def connected(wanted: Volume, current: Attachment) -> Steps:
@@ -177,12 +176,3 @@ def disconnected(wanted: Volume, current: Attachment) -> Steps:
     if record is None and (not own or name in released(current.instance.config)):
         return []
     return [Withdraw(wanted, record, name)]
-
-
-def _note(on: Host, instance: str, device: str, gone: bool) -> None:
-    """Note on the instance whether the volume of a device is disconnected from its host."""
-    found = on.api.get(f"instances/{instance}")
-    now = released(found["config"])
-    wanted = now | {device} if gone else now - {device}
-    if wanted != now:
-        rewrite(on.api, instance, lambda config: with_released(config, wanted))

@@ -12,6 +12,7 @@ from .instance import Current
 from .steps import Step
 from .volume import Attachment, Host, Volume, device_of, here, matches, others, own_device
 from .volume_connection import connected, disconnected
+from .volume_devices import released
 from .volume_steps import Attach, Disconnect, Extend, Unplug
 
 Steps = list[Step[Attachment, Host]]
@@ -48,7 +49,9 @@ def _attached(wanted: Volume, current: Attachment) -> Steps:
         _check_new(where, wanted, current)
     else:
         _check_same(where, wanted, current, *own)
-    if own is None or current.record is None or current.disk is None or own[1].get("source") != current.record.path:
+    gone = own is not None and own[0] in released(current.instance.config)
+    there = current.record is not None and current.disk is not None and not gone
+    if own is None or current.record is None or not there or own[1].get("source") != current.record.path:
         alone = not here(others(current), current.member)
         lost = own is not None and current.disk is None
         root = root_of(current.instance)

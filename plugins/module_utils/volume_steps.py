@@ -11,9 +11,9 @@ from typing import Any
 from .block import Disk, boot, find_disk, holders_after, stable_path
 from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
-from .instance_steps import writable
+from .instance_steps import rewrite, writable
 from .volume import Attachment, Host, User, Volume, device_of, disk_of
-from .volume_devices import VOLUME
+from .volume_devices import VOLUME, released, with_released
 from .volume_record import Record
 from .volume_secrets import without_secrets
 
@@ -55,9 +55,11 @@ class Attach:
         name = next((user.device for user in current.users if self._is_mine(user)), wanted.device)
         device = device_of(wanted, current.instance.type, disk.path)
         user = User(self.project, wanted.instance, name, current.instance.location)
+        config = with_released(current.instance.config, released(current.instance.config) - {name})
+        devices = {**current.instance.devices, name: device}
         return replace(
             current,
-            instance=replace(current.instance, devices={**current.instance.devices, name: device}),
+            instance=replace(current.instance, devices=devices, config=config),
             users=(*(user for user in current.users if not self._is_mine(user)), user),
             record=replace(record, path=disk.path),
             disk=replace(disk, size=max(disk.size, wanted.size)),
@@ -81,6 +83,7 @@ class Attach:
                 # The server plugs in again only what it is told to.
                 write_device(on, wanted.instance, wanted.id, None)
             write_device(on, wanted.instance, wanted.id, device_of(wanted, data["type"], disk.path))
+            note_released(on, wanted.instance, _name(data["devices"], wanted.id), gone=False)
         except TimedOut:
             raise  # The server may still be plugging it in: what it is then, the next run sees.
         except LxdError as error:
@@ -280,6 +283,15 @@ def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str]
         except Conflict:
             if attempt == 3:
                 raise
+
+
+def note_released(on: Host, instance: str, device: str, gone: bool) -> None:
+    """Note on the instance whether the volume of a device is disconnected from its host."""
+    found = on.api.get(f"instances/{instance}")
+    now = released(found["config"])
+    wanted = now | {device} if gone else now - {device}
+    if wanted != now:
+        rewrite(on.api, instance, lambda config: with_released(config, wanted))
 
 
 def _name(devices: Mapping[str, Any], volume: str) -> str:

@@ -124,6 +124,14 @@ options:
     description: Whether the targets have the same devices and directories of the host that instances use.
     type: bool
     default: false
+  volumes:
+    description:
+      - The volumes of external storages that are connected to the target of the instance that has them, by their ids,
+        and the path of the block device of each there, as M(lxdops.compute.lxd_volume_attachment) with
+        C(state=connected) returns it in C(source); V(null) where that is as it was recorded.
+      - An instance with another volume is refused by name. RV(tombstones) pin an instance to the target where its
+        volumes are.
+    type: dict
   tombstones:
     description:
       - RV(tombstones) of the earlier runs; an empty list says that there was none. An instance of it goes where it was
@@ -226,6 +234,12 @@ instances:
       elements: str
       returned: when O(state=evacuated)
       sample: ["all files of its root disk, and its snapshots"]
+    volumes:
+      description: The volumes of external storages that it has, with the device of each and its path.
+      type: list
+      elements: dict
+      returned: when O(state=evacuated)
+      sample: []
     note:
       description: Why nothing was to be done.
       type: str
@@ -296,6 +310,7 @@ def spec() -> dict[str, object]:
         "instances": {"type": "list", "elements": "dict", "options": {**declared, "project": project}},
         "drop_volumes": {"type": "bool", "default": False},
         "host_devices": {"type": "bool", "default": False},
+        "volumes": {"type": "dict"},
         "tombstones": {"type": "list", "elements": "dict", "options": stone},
     }
     return {"argument_spec": arguments, "required_if": [["state", "evacuated", ["record"]]]}

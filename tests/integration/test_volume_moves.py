@@ -13,9 +13,17 @@ from typing import Any
 import pytest
 from integration.case import same
 from integration.lab_host import PREFIX, LabHost
-from integration.loop import Storage, detach_all, storage
 from integration.task import play, task
-from integration.volume_hosts import BLOCK_ID, ID, VolumeHosts, connection, never_mounted_twice
+from integration.test_host_evacuation import power_cut
+from integration.volume_hosts import (
+    BLOCK_ID,
+    ID,
+    SharedVolume,
+    VolumeHosts,
+    local,
+    never_mounted_twice,
+    sharing,
+)
 from integration.watch import never_twice
 
 FILES = Path("/var/tmp/lxdops-moves") / PREFIX  # noqa: S108 where files of a test run that was killed are found
@@ -28,14 +36,14 @@ class Shared:
     """Two hosts, an instance on the first, and its two volumes."""
 
     on: VolumeHosts
-    filesystem: Storage
-    block: Storage
+    filesystem: SharedVolume
+    block: SharedVolume
     tmp_path: Path
     before: str = ""
 
     @property
     def connections(self) -> dict[str, Any]:
-        return {ID: {"connection": connection(self.filesystem)}, BLOCK_ID: {"connection": connection(self.block)}}
+        return {ID: {"connection": self.filesystem.connection}, BLOCK_ID: {"connection": self.block.connection}}
 
     def variables(self, source: str, target: str, **more: Any) -> dict[str, Any]:
         """Of the role instance_migration, from one host to the other."""
@@ -78,20 +86,20 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture(autouse=True)
 def _nothing_left(lxd_hosts: list[LabHost]) -> Iterator[None]:
-    """A test run that was killed leaves loop devices."""
+    """Instances that a failed test has left, and the cordon."""
     yield
     for host in lxd_hosts:
         host.remove(*host.instances())
-    detach_all(FILES)
+        host.call("PATCH", "", {"config": {"user.lxdops.cordon": ""}})
 
 
-def with_volumes(hosts: list[LabHost], tmp_path: Path, made: Storage, block: Storage) -> Shared:
+def with_volumes(hosts: list[LabHost], tmp_path: Path, made: SharedVolume, block: SharedVolume) -> Shared:
     """A running instance on the first host that has written to a filesystem and to a block device."""
     on = VolumeHosts(hosts, tmp_path)
     hosts[0].make(NAME, power="running")
     filesystem: dict[str, Any] = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4", "format": True}
-    on.module("host1", instance=NAME, volume=ID, connection=connection(made), **filesystem)
-    on.module("host1", instance=NAME, volume=BLOCK_ID, connection=connection(block), path="/dev/scratch")
+    on.module("host1", instance=NAME, volume=ID, connection=made.connection, **filesystem)
+    on.module("host1", instance=NAME, volume=BLOCK_ID, connection=block.connection, path="/dev/scratch")
     hosts[0].shell(NAME, "mkdir /srv/data/db; dd if=/dev/urandom of=/srv/data/db/file bs=64k count=64")
     hosts[0].shell(NAME, "dd if=/dev/urandom of=/dev/scratch bs=4k count=256 conv=fsync")
     return Shared(on, made, block, tmp_path, hosts[0].shell(NAME, SUM))
@@ -99,8 +107,7 @@ def with_volumes(hosts: list[LabHost], tmp_path: Path, made: Storage, block: Sto
 
 @pytest.fixture
 def shared(lxd_hosts: list[LabHost], tmp_path: Path) -> Iterator[Shared]:
-    detach_all(FILES)
-    with storage(FILES, "filesystem") as made, storage(FILES, "block") as block:
+    with sharing(lxd_hosts, FILES, "filesystem", "block") as (made, block):
         yield with_volumes(lxd_hosts, tmp_path, made, block)
         for host in lxd_hosts:
             host.remove(NAME)
@@ -114,15 +121,15 @@ def test_an_instance_moves_with_its_volumes(shared: Shared) -> None:
     )
     assert alone["failed"]
     assert {one.split(" (")[0] for one in alone["blockers"]} == {f"volume {ID}", f"volume {BLOCK_ID}"}
-    lacking = shared.move("host1", "host2", "--check", volumes={ID: {"connection": connection(shared.filesystem)}})
+    lacking = shared.move("host1", "host2", "--check", volumes={ID: {"connection": shared.filesystem.connection}})
     assert lacking.returncode == 2
-    assert f"volume {BLOCK_ID} ({shared.block.device}): blocked: no connection" in said(lacking)
+    assert f"volume {BLOCK_ID} ({shared.block.path}): blocked: no connection" in said(lacking)
     checked = shared.move("host1", "host2", "--check")
     assert checked.returncode == 0, checked.stdout
-    assert f"volume {ID} ({shared.filesystem.device}): connected there, then disconnected here" in said(checked)
+    assert f"volume {ID} ({shared.filesystem.path}): connected there, then disconnected here" in said(checked)
     same([host.everything() for host in hosts], untouched)
     assert shared.on.kept("host2") == {}
-    with never_twice(hosts), never_mounted_twice(hosts, shared.filesystem.device):
+    with never_twice(hosts), never_mounted_twice(hosts, shared.filesystem):
         moved = shared.move("host1", "host2")
     assert moved.returncode == 0, moved.stdout
     shared.all_is_on("host2", "host1")
@@ -150,8 +157,8 @@ def test_a_deleted_instance_leaves_its_volumes(shared: Shared) -> None:
     assert re.search("localhost .* changed=0", again.stdout), again.stdout
     host.make(NAME, power="running")
     mounted = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
-    on.module("host1", instance=NAME, volume=ID, connection=connection(shared.filesystem), **mounted)
-    on.module("host1", instance=NAME, volume=BLOCK_ID, connection=connection(shared.block), path="/dev/scratch")
+    on.module("host1", instance=NAME, volume=ID, connection=shared.filesystem.connection, **mounted)
+    on.module("host1", instance=NAME, volume=BLOCK_ID, connection=shared.block.connection, path="/dev/scratch")
     assert host.shell(NAME, SUM) == shared.before
 
 
@@ -179,11 +186,11 @@ def test_a_copy_that_does_not_start_brings_all_back(shared: Shared) -> None:
     with (
         target.listener(7171),
         never_twice(shared.on.hosts),
-        never_mounted_twice(shared.on.hosts, shared.filesystem.device),
+        never_mounted_twice(shared.on.hosts, shared.filesystem),
     ):
         failed = shared.move("host1", "host2")
     assert failed.returncode == 2
-    assert f"{NAME}: not moved: " in said(failed)
+    assert f"{NAME}: not moved: " in said(failed), failed.stdout
     shared.all_is_on("host1", "host2")
 
 
@@ -196,7 +203,7 @@ STAGES = ("connected", "arrived", "disconnected", "seen", "started")
 def test_a_run_cut_short_after_each_step_is_ended_or_given_up(shared: Shared, stage: int, ending: str) -> None:
     on, (source, target) = shared.on, shared.on.hosts
     link = {**source.https, "name": NAME, "target": dict(target.https)}
-    paths = {ID: shared.filesystem.device, BLOCK_ID: shared.block.device}
+    paths = {ID: shared.filesystem.path, BLOCK_ID: shared.block.path}
 
     def halves(name: str, state: str) -> None:
         for volume, given in shared.connections.items():
@@ -222,3 +229,102 @@ def test_a_run_cut_short_after_each_step_is_ended_or_given_up(shared: Shared, st
         done = shared.move("host1", "host2", state=ending)
     assert done.returncode == 0, done.stdout
     shared.all_is_on(*(("host2", "host1") if ending == "migrated" else ("host1", "host2")))
+
+
+def maintain(shared: Shared, way: str, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """A run of maintenance_enter or maintenance_exit of the first host."""
+    host, other = shared.on.hosts
+    variables = {
+        "host_maintenance_host": host.https,
+        "host_maintenance_targets": {"host2": other.https},
+        "host_maintenance_inventory_host": "host1",
+        "host_maintenance_volumes": shared.connections,
+        **more,
+    }
+    return shared.play(f"maintenance_{way}", variables, *words)
+
+
+def test_a_host_is_drained_of_instances_with_volumes_and_filled_again(shared: Shared) -> None:
+    host, other = shared.on.hosts
+    host.make("volplain")
+    untouched = [one.everything() for one in shared.on.hosts]
+    lacking = maintain(shared, "enter", "--check", host_maintenance_volumes={})
+    assert lacking.returncode == 2
+    assert re.search(f"blocked: {NAME} on .*volume {ID} .* is connected to the source", said(lacking)), lacking.stdout
+    checked = maintain(shared, "enter", "--check")
+    assert checked.returncode == 0, checked.stdout
+    assert f"volume {ID}: connected there, then disconnected here" in said(checked)
+    same([one.everything() for one in shared.on.hosts], untouched)
+    assert shared.on.kept("host2") == {}
+    with never_twice(shared.on.hosts), never_mounted_twice(shared.on.hosts, shared.filesystem):
+        drained = maintain(shared, "enter")
+        assert drained.returncode == 0, drained.stdout
+        assert sorted(other.instances()) == [NAME, "volplain"], drained.stdout
+        assert (host.instances(), shared.on.kept("host1")) == ([], {})
+        assert other.shell(NAME, SUM) == shared.before
+        home = maintain(shared, "exit")
+    assert home.returncode == 0, home.stdout
+    assert sorted(host.instances()) == [NAME, "volplain"], home.stdout
+    host.remove("volplain")
+    shared.all_is_on("host1", "host2")
+
+
+@pytest.mark.thorough
+def test_one_whose_volumes_cannot_be_connected_stays_and_stops_no_other(shared: Shared) -> None:
+    host, other = shared.on.hosts
+    host.make("volplain")
+    wrong = {**shared.connections, BLOCK_ID: {"connection": local("/dev/no")}}
+    drained = maintain(shared, "enter", host_maintenance_volumes=wrong)
+    assert drained.returncode == 2
+    assert "which is no block device with a size" in said(drained)
+    assert (host.instances(), other.instances()) == ([NAME], ["volplain"])
+    other.remove("volplain")
+    host.call("PATCH", "", {"config": {"user.lxdops.cordon": ""}})
+    shared.all_is_on("host1", "host2")
+
+
+def evacuate(shared: Shared, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """A run of evacuate_host of the first host."""
+    host, other = shared.on.hosts
+    variables = {
+        "host_evacuation_name": "host1",
+        "host_evacuation_host": host.https,
+        "host_evacuation_record_directory": str(shared.tmp_path / "kept"),
+        "host_evacuation_targets": {"host2": other.https},
+        "host_evacuation_inventory_host": "host1",
+        **{f"host_evacuation_{key}": value for key, value in more.items()},
+    }
+    return shared.play("evacuate_host", variables, *words)
+
+
+def test_an_evacuated_instance_has_its_volumes_and_the_host_that_returns_has_not(shared: Shared) -> None:
+    host, other = shared.on.hosts
+    host.shell(NAME, "sync")
+    recorded = shared.play(
+        "record_hosts",
+        {
+            "record_hosts_group": "host1",
+            "host_record_host": host.https,
+            "host_record_directory": str(shared.tmp_path / "kept"),
+            "host_record_volumes": True,
+        },
+    )
+    assert recorded.returncode == 0, recorded.stdout
+    with never_twice(shared.on.hosts), never_mounted_twice(shared.on.hosts, shared.filesystem):
+        with power_cut(host):
+            checked = evacuate(shared, "--check", fenced=True)
+            assert f"volume {ID}: connected there" in said(checked), checked.stdout
+            assert (other.instances(), shared.on.kept("host2")) == ([], {})
+            wrong = evacuate(shared, fenced=True, volumes={BLOCK_ID: {"connection": local("/dev/no")}})
+            assert wrong.returncode == 2
+            assert f"volume {BLOCK_ID} of {NAME}: " in said(wrong), wrong.stdout
+            assert other.instances() == []
+            done = evacuate(shared, fenced=True)
+            assert done.returncode == 0, done.stdout
+            assert other.instances() == [NAME]
+            assert other.shell(NAME, SUM) == shared.before
+            assert re.search("localhost .* changed=0", evacuate(shared, fenced=True).stdout)
+        assert host.query(f"instances/{NAME}")["status"] == "Stopped"
+        back = evacuate(shared, returned=True)
+        assert back.returncode == 0, back.stdout
+    shared.all_is_on("host2", "host1")

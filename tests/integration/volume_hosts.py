@@ -2,28 +2,68 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lab hosts that share a volume, as an inventory of hosts on which Ansible runs modules, as by ssh on real ones.
 
-Two hosts of a lab run on one machine and kernel, so that one loop device is a volume that both can connect to.
+Two hosts of a lab run on one machine and kernel. Each has a loop device of its own of the volume's file, of one name.
+As with a real storage each has its own cache of it, and what one does not write before the other reads is seen.
 """
 
 import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration.lab_host import LabHost, run
-from integration.loop import Storage
+from integration.lab_host import PREFIX, LabHost, run
+from integration.loop import detach_all
 from lab.host import holder
 
 ID = "4fe1c2ba-1b6a-4e3e-9d70-c7f0e0a3bb02"
 BLOCK_ID = "scratch-of-the-instance"
 
 
-def connection(storage: Storage) -> dict[str, Any]:
-    """What the storage says of a volume."""
-    return {"driver_volume_type": "local", "data": {"device_path": storage.device}}
+@dataclass(frozen=True)
+class SharedVolume:
+    """A volume: the path that all hosts have of it, and the block device that this leads to on each."""
+
+    path: str
+    devices: tuple[str, ...]
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """What the storage says of it."""
+        return local(self.path)
+
+
+def local(path: str) -> dict[str, Any]:
+    """A connection to a block device of the host."""
+    return {"driver_volume_type": "local", "data": {"device_path": path}}
+
+
+@contextmanager
+def sharing(hosts: Sequence[LabHost], directory: Path, *names: str) -> Iterator[list[SharedVolume]]:
+    """Blank volumes that all hosts can connect to. A test run that was killed leaves loop devices: those go first."""
+    detach_all(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    devices = Path(f"/dev/lxdops-{PREFIX}")  # LXD takes no block device from elsewhere
+    devices.mkdir(exist_ok=True)
+    made: dict[str, list[str]] = {name: [] for name in names}
+    for name in names:
+        (directory / name).unlink(missing_ok=True)
+        run(["truncate", "--size", "32M", str(directory / name)])
+    with ExitStack() as stack:
+        stack.callback(devices.rmdir)
+        stack.callback(detach_all, directory)
+        for host in hosts:
+            inside = ["nsenter", "--target", str(holder(host.machine)), "--mount"]
+            run([*inside, "mount", "-t", "tmpfs", "tmpfs", str(devices)])
+            stack.callback(run, [*inside, "umount", str(devices)])
+            for name in names:
+                device = run(["losetup", "--find", "--show", str(directory / name)]).strip()
+                made[name].append(device)
+                run([*inside, "ln", "-s", device, str(devices / name)])
+        yield [SharedVolume(str(devices / name), tuple(made[name])) for name in names]
 
 
 class VolumeHosts:
@@ -78,11 +118,11 @@ class VolumeHosts:
 
 
 def mounted_in(host: LabHost, device: str) -> bool:
-    """Whether a process of a host's instances has the device mounted, by the kernel's word."""
+    """Whether a process of a host has the device mounted, by the kernel's word."""
     number = Path(f"/sys/class/block/{Path(device).name}/dev").read_text().strip()
     proc = Path(f"/proc/{holder(host.machine)}/root/proc")
     for directory in proc.iterdir():
-        if directory.name.isdigit() and directory.name != "1":
+        if directory.name.isdigit():
             try:
                 lines = (directory / "mountinfo").read_text().splitlines()
             except OSError:
@@ -93,16 +133,17 @@ def mounted_in(host: LabHost, device: str) -> bool:
 
 
 @contextmanager
-def never_mounted_twice(hosts: Sequence[LabHost], device: str) -> Iterator[None]:
-    """Fails if a device was mounted on two hosts at once."""
-    over, twice, looks = threading.Event(), [], []
+def never_mounted_twice(hosts: Sequence[LabHost], volume: SharedVolume) -> Iterator[None]:
+    """Fails if a volume was mounted on two hosts at once."""
+    over = threading.Event()
+    seen: list[int] = []
 
     def look() -> None:
         while not over.wait(0.05):
-            first = [mounted_in(host, device) for host in hosts]
-            again = [mounted_in(host, device) for host in hosts]
-            twice.append(sum(here and later for here, later in zip(first, again, strict=True)) > 1)
-            looks.append(any(first))
+            first, again = (
+                [mounted_in(host, device) for host, device in zip(hosts, volume.devices, strict=True)] for _ in range(2)
+            )
+            seen.append(sum(here and later for here, later in zip(first, again, strict=True)))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -111,5 +152,4 @@ def never_mounted_twice(hosts: Sequence[LabHost], device: str) -> Iterator[None]
     finally:
         over.set()
         thread.join()
-    assert any(looks), "it was never seen mounted"
-    assert not any(twice), "it was mounted on two hosts at once"
+    assert max(seen) == 1, "it was mounted on two hosts at once, or never"

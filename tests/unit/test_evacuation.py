@@ -209,6 +209,17 @@ def test_instances_share_what_a_target_has() -> None:
     assert sorted(fate.target for fate in found) == ["", "a", "a", "b"]
 
 
+def test_a_volume_goes_along_where_it_is_said_to_be_connected() -> None:
+    device = {"type": "disk", "path": "/srv", "source": "/dev/there", "user.lxdops.volume": "vol1"}
+    lost = record(data(devices={"v1": device}))
+    (refused,) = fates(lost, [target("t1")], Wishes(host_devices=True))
+    assert "volume vol1 (device v1) was connected to the dead host" in refused.problem
+    for path, source in (("/dev/here", "/dev/here"), (None, "/dev/there")):
+        (fate,) = fates(lost, [target("t1")], Wishes(volumes={"vol1": path}))
+        assert (fate.problem, fate.target) == ("", "t1")
+        assert fate.lost.data["devices"]["v1"]["source"] == source
+
+
 def test_dropped_volumes_are_named_and_left_out() -> None:
     lost = lost_from(recorded(data(devices=VOLUME)), Wishes(drop_volumes=True))
     assert lost.data["devices"] == {}

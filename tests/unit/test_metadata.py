@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import yaml
@@ -53,3 +54,18 @@ def test_a_fleet_documents_what_an_instance_documents() -> None:
     assert written == fragment((COLLECTION / "plugins/modules/lxd_instance.py").read_text()), (
         "run tests/stages/fleet_docs.py"
     )
+
+
+def test_the_boot_program_has_all_that_it_imports() -> None:
+    content = read("roles/host_storage/vars/main.yml")
+    utils = COLLECTION / "plugins/module_utils"
+    needed, found = {"brick", "errors", "volume_boot", "volume_record"}, set[str]()
+    while needed - found:
+        name = (needed - found).pop()
+        found.add(name)
+        needed |= {
+            node.module
+            for node in ast.walk(ast.parse((utils / f"{name}.py").read_text()))
+            if isinstance(node, ast.ImportFrom) and node.level and node.module
+        }
+    assert content["host_storage_files"] == sorted(found)

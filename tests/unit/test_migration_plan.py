@@ -425,4 +425,11 @@ def test_a_move_gone_on_with_needs_its_volumes_said_too() -> None:
 def test_a_copy_whose_source_is_gone_is_never_removed() -> None:
     (started, _finish) = plan(MOVE, pair_of(nowhere(HERE), there(here(), "arrived")))
     assert isinstance(started, Start)
-    assert started.last
+    assert started.failing == "leave"
+
+
+def test_a_cordon_does_not_keep_away_what_comes_home() -> None:
+    place = {"name": "host2", "cordoned": "disk swap"}
+    with pytest.raises(Refused, match="the target is cordoned"):
+        plan(MOVE, fresh(here(), **place))
+    assert plan(MOVE, fresh(here(config={HOME: "host2"}), **place))

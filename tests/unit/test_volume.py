@@ -23,6 +23,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.volume import (
     users_of,
     view,
 )
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_boot import held_by
 from ansible_collections.lxdops.compute.plugins.module_utils.volume_devices import (
     VOLUME,
     connected,
@@ -338,6 +339,11 @@ def test_secrets_are_told_from_what_may_be_seen() -> None:
     assert hide("failed: -p hush", secrets(ISCSI)) == "failed: -p ********"
     assert "hush" not in repr(task())
     assert "hush" not in repr(plan(task(), found()))
+
+
+def test_what_is_held_at_boot() -> None:
+    assert held_by([]) == ""
+    assert "value IN ('a', 'it''s')" in held_by(["a", "it's"])
 
 
 def test_an_awaited_volume_is_no_orphan() -> None:

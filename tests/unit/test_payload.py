@@ -22,8 +22,8 @@ MOST = {
     "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),
     "lxd_snapshot": (37, 86),
-    "lxd_volume_attachment": (26, 58),
-    "lxd_volume_attachment_info": (23, 50),
+    "lxd_volume_attachment": (36, 74),
+    "lxd_volume_attachment_info": (34, 68),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

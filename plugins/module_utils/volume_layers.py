@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .block import find_disk, holders_after
-from .errors import OperationFailed, Refused
+from .errors import LxdError, OperationFailed, Refused, TimedOut
 from .host_program import run_program
 from .loop import attach_loop, detach_loop, grow_loop, leave_share, share_of
 from .luks import KINDS, close_luks, grow_luks, make_luks, open_luks
@@ -37,13 +37,13 @@ class Layers:
         if connection["driver_volume_type"] != "local":
             # The names that a device keeps are made on udev's own time.
             run_program("udevadm", "settle", "--timeout=15", allowed=(0, 1))
-        path, layers = found["path"], dict(found)
-        if connection["driver_volume_type"] in FILES:
-            path = attach_loop(path)
-            layers = {"path": path, "under": found}
-        if connection.get("encryption"):
-            layers = {**_open(path, connection["encryption"]), "under": found}
-        return layers
+        try:
+            return _with_layers(connection, found)
+        except TimedOut:
+            raise  # It is in use, and must not go.
+        except LxdError:
+            self.disconnect(connection, {"under": found})
+            raise
 
     def extend(self, connection: Mapping[str, Any]) -> None:
         """Let each layer be as large as that below it."""
@@ -85,6 +85,16 @@ def key_of(encryption: Mapping[str, Any]) -> bytes:
         ) from None
 
 
+def _with_layers(connection: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    path, layers = found["path"], dict(found)
+    if connection["driver_volume_type"] in FILES:
+        path = attach_loop(path)
+        layers = {"path": path, "under": found}
+    if connection.get("encryption"):
+        layers = {**_open(path, connection["encryption"]), "under": found}
+    return layers
+
+
 def _open(path: str, encryption: Mapping[str, Any]) -> dict[str, Any]:
     lower = find_disk(path)
     if lower is None:
@@ -95,7 +105,7 @@ def _open(path: str, encryption: Mapping[str, Any]) -> dict[str, Any]:
     if not os.path.exists(f"/dev/mapper/{mapping}"):
         held = holders_after(lower, GRACE)
         if held:
-            raise Refused(f"{path} is in use on this host: {'; '.join(held)}", found=list(held))
+            raise TimedOut(f"{path} is in use on this host, and stays connected: {'; '.join(held)}", found=list(held))
         if encryption.get("format"):
             make_luks(path, mapping, kind, key, encryption.get("cipher") or "", encryption.get("key_size") or 0)
     top = find_disk(open_luks(path, mapping, kind, key))

@@ -5,16 +5,16 @@ RUN := python3 tests/stages/run.py setup
 BUILT := $(RUN) build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sanity unit molecule cores integration thorough bench downtime setup build requirements clean
+.PHONY: help demo test lint sanity unit molecule cores integration test-storage thorough bench downtime setup build requirements clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## three LXD hosts on this machine, two instances on each, by one playbook
 	@$(BUILT) demo
 
-test: ## lint, sanity, unit and integration
-	@$(BUILT) lint sanity unit integration
+test: ## lint, sanity, unit, integration and storage
+	@$(BUILT) lint sanity unit integration storage
 
 lint: ## style, types, shell, ansible-lint, changelog, licences
 	@$(RUN) lint
@@ -33,6 +33,9 @@ cores: ## unit and smoke tests on the other versions of ansible-core
 
 integration: ## tests on real LXD daemons
 	@$(BUILT) integration
+
+test-storage: ## tests on a machine with iSCSI, NVMe, Fibre Channel, Ceph, NFS and LUKS, under QEMU
+	@$(BUILT) storage
 
 thorough: ## all tests on real daemons: each case on both products, and one by one; about an hour
 	@$(BUILT) thorough

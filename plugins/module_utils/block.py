@@ -23,11 +23,13 @@ PAUSE = 0.1
 
 @dataclass(frozen=True)
 class Disk:
-    """A block device that has something behind it. ``number``: major:minor."""
+    """A block device that has something behind it. ``number``: major:minor. ``size``: bytes, those of the volume."""
 
     path: str
     number: str
     size: int
+    header: int = 0
+    """The bytes of these that the device itself lacks, since a header of LUKS has them."""
 
 
 def boot() -> str:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """os-brick: it makes block devices of this host out of a storage's volumes. The only import of os_brick.
 
-Its daemon for privileges is not started: this runs as root. What it logs is kept for the errors: it often raises no
-more than that no device was found, and has logged why.
+Its daemon for privileges is not started: this runs as root. What it logs, and what the programs say that it runs, is
+kept for the errors: it often raises no more than that no device was found.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from .brick_programs import Programs
 from .errors import MissingLibrary, OperationFailed, Refused
+from .loop import SHARES
 from .volume_secrets import hide, secrets
 
 try:
@@ -26,6 +29,7 @@ try:
         import os_brick
         from os_brick import exception, privileged
         from os_brick.initiator import connector
+        from os_brick.privileged import rootwrap
         from oslo_concurrency import lockutils, processutils
         from oslo_config import cfg
 
@@ -35,9 +39,9 @@ except ImportError as error:
 
 LOCKS = "/run/lxdops"
 SAID = 3
-"""How many of the last lines that os-brick logged an error quotes."""
-OPTIONS = {"rbd": {"do_local_attach": True}}
-"""What a connector wants to be made with."""
+"""How many of the last lines an error quotes, of the programs that failed and of what os-brick logged."""
+RBD_FILE = "brickrbd_"
+"""How the names of files begin that os-brick makes with a keyring, and leaves."""
 
 
 class Brick:
@@ -47,25 +51,28 @@ class Brick:
         if MISSING:
             raise MissingLibrary(f"the Python library os-brick is needed where this module runs: {MISSING}")
         self._ready = False
+        self._programs = Programs(rootwrap.execute, processutils.ProcessExecutionError)
 
     def connect(self, connection: Mapping[str, Any]) -> dict[str, Any]:
         """Make the block device; what os-brick says of it, its `path` above all. Again where it is connected."""
         with self._failing("connect", connection):
-            found: dict[str, Any] = self._connector(connection).connect_volume(dict(connection["data"]))
+            found: dict[str, Any] = self._connector(connection).connect_volume(_data(connection))
         path = found.get("path", "")
-        return {**found, "path": path.decode() if isinstance(path, bytes) else path}
+        # The kernel has the keyring by now; os-brick would want its file again, which is deleted.
+        kept = {key: value for key, value in found.items() if key != "conf"}
+        return {**kept, "path": path.decode() if isinstance(path, bytes) else path}
 
     def extend(self, connection: Mapping[str, Any]) -> None:
         """Let the host see that the volume has grown."""
         with self._failing("extend", connection):
-            self._connector(connection).extend_volume(dict(connection["data"]))
+            self._connector(connection).extend_volume(_data(connection))
 
     def disconnect(self, connection: Mapping[str, Any], device: Mapping[str, Any], force: bool = False) -> None:
         """Remove the block device, and the session if no other volume uses it. ``force``: what is not written yet may
         be lost."""
         with self._failing("disconnect", connection):
             self._connector(connection).disconnect_volume(
-                dict(connection["data"]), dict(device) or None, force=force, ignore_errors=force
+                _data(connection), dict(device) or None, force=force, ignore_errors=force
             )
 
     def properties(self, address: str) -> dict[str, Any]:
@@ -78,11 +85,13 @@ class Brick:
 
     def _connector(self, connection: Mapping[str, Any]) -> Any:
         protocol = connection["driver_volume_type"]
-        options = dict(OPTIONS.get(protocol, {}))
-        if protocol == "nfs":
-            options["conn"] = connection["data"]
+        options: dict[str, Any] = {}
+        if protocol == "rbd":
+            options["do_local_attach"] = True
+        elif protocol == "nfs":
+            options |= {"conn": connection["data"], "nfs_mount_point_base": SHARES}
         return connector.InitiatorConnector.factory(
-            protocol, None, use_multipath=connection.get("use_multipath", False), **options
+            protocol, None, use_multipath=connection.get("use_multipath", False), execute=self._programs, **options
         )
 
     @contextmanager
@@ -91,7 +100,8 @@ class Brick:
         if not self._ready:
             self._set_up()
         protocol = connection.get("driver_volume_type", "")
-        with _log() as said:
+        self._programs.said.clear()
+        with _log() as logged, _files():
             try:
                 yield
             except exception.InvalidConnectorProtocol:
@@ -106,7 +116,8 @@ class Brick:
                     option="connection",
                 ) from None
             except (exception.BrickException, processutils.ProcessExecutionError, OSError, ValueError) as error:
-                lines = [_words(error), *said[-SAID:]]
+                # What a program says is the cause; what os-brick says of it is less.
+                lines = self._programs.said[-SAID:] or [_words(error), *logged[-SAID:]]
                 words = hide("; ".join(dict.fromkeys(lines)), secrets(connection))
                 raise OperationFailed(f"os-brick cannot {verb} it ({protocol}): {words}") from None
 
@@ -125,6 +136,28 @@ def _words(error: Exception) -> str:
     if isinstance(error, processutils.ProcessExecutionError):
         return (error.stderr or error.stdout or error.description or "").strip() or f"exit code {error.exit_code}"
     return str(error).strip() or type(error).__name__
+
+
+def _data(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """As os-brick shall have it: what is encrypted is not its business, and without the secret of a volume that was
+    connected before, the node's record has it."""
+    data = {**connection["data"], "encrypted": False}
+    if data.get("auth_method") and "auth_password" not in data:
+        del data["auth_method"]
+    return data
+
+
+@contextmanager
+def _files() -> Iterator[None]:
+    """What os-brick writes for a moment, with a keyring in it, is where only root looks, and goes."""
+    before, tempfile.tempdir = tempfile.tempdir, LOCKS
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        for name in os.listdir(LOCKS):
+            if name.startswith(RBD_FILE):
+                os.unlink(f"{LOCKS}/{name}")
 
 
 class _Lines(logging.Handler):

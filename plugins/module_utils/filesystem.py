@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
 
-from .errors import MissingLibrary, OperationFailed
+from .host_program import run_program
 
 EXT = ("ext2", "ext3", "ext4")
 """The filesystems that this makes and grows."""
@@ -22,7 +21,7 @@ SUPERBLOCK, MAGIC = 1024, 0xEF53
 
 def content_of(path: str) -> str:
     """The kind of filesystem, or of other known data, on a device; empty where it is blank."""
-    done = _run("blkid", "--probe", "--output", "export", path, allowed=(0, NOTHING, AMBIVALENT))
+    done = run_program("blkid", "--probe", "--output", "export", path, allowed=(0, NOTHING, AMBIVALENT))
     if done.returncode == AMBIVALENT:
         return "data of more than one kind"
     found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
@@ -32,7 +31,7 @@ def content_of(path: str) -> str:
 
 def make_filesystem(path: str, kind: str, owner: int) -> None:
     """Make an ext filesystem; ``owner``: the user and group of the host that its root belongs to."""
-    _run(f"mkfs.{kind}", "-q", "-F", "-E", f"root_owner={owner}:{owner}", path)
+    run_program(f"mkfs.{kind}", "-q", "-F", "-E", f"root_owner={owner}:{owner}", path)
 
 
 def filesystem_size(path: str) -> int | None:
@@ -52,8 +51,8 @@ def filesystem_size(path: str) -> int | None:
 
 def grow_filesystem(path: str) -> None:
     """Let an ext filesystem that is not mounted fill its device."""
-    _run("e2fsck", "-f", "-p", path, allowed=(0, FIXED))
-    _run("resize2fs", path)
+    run_program("e2fsck", "-f", "-p", path, allowed=(0, FIXED))
+    run_program("resize2fs", path)
 
 
 def _is_blank(path: str) -> bool:
@@ -65,14 +64,3 @@ def _is_blank(path: str) -> bool:
             device.seek(start)
             parts.append(device.read(MIB))
     return not any(part.strip(b"\0") for part in parts)
-
-
-def _run(*words: str, allowed: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-    try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise MissingLibrary(f"the program {words[0]} is needed where this module runs") from None
-    if done.returncode not in allowed:
-        said = (done.stderr or done.stdout).strip()
-        raise OperationFailed(f"{' '.join(words)} ended with {done.returncode}: {said}")
-    return done

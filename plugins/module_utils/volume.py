@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .block import STABLE, Disk, boot, find_disk
@@ -110,7 +110,9 @@ def is_lasting(record: Record, now: str) -> bool:
 
 def disk_of(record: Record | None) -> Disk | None:
     """The block device of a volume, if it is connected."""
-    return find_disk(record.path) if record and is_lasting(record, boot()) else None
+    found = find_disk(record.path) if record and is_lasting(record, boot()) else None
+    header = record.found.get("header", 0) if record else 0
+    return replace(found, size=found.size + header, header=header) if found else None
 
 
 def device_of(wanted: Volume, kind: str, source: str) -> dict[str, str]:
@@ -155,8 +157,13 @@ def users_of(instances: Sequence[Mapping[str, Any]]) -> dict[str, tuple[User, ..
 
 
 def matches(record: Record, connection: Mapping[str, Any]) -> bool:
-    """Whether a volume was connected by what a task says now; secrets aside, and in the words of JSON."""
-    return bool(json.loads(json.dumps(without_secrets(connection))) == record.connection)
+    """Whether a volume was connected by what a task says now, and is encrypted or not; in the words of JSON."""
+    return _what(json.loads(json.dumps(without_secrets(connection)))) == _what(record.connection)
+
+
+def _what(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Not how it is opened."""
+    return {**connection, "encryption": connection.get("encryption", {}).get("type")}
 
 
 def view(wanted: Volume, current: Attachment) -> dict[str, Any]:

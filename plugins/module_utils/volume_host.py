@@ -11,6 +11,7 @@ from .brick import Brick
 from .errors import Refused
 from .lxd import Connection, connect
 from .volume import Host
+from .volume_layers import Layers
 from .volume_record import Records
 
 
@@ -26,4 +27,4 @@ def connecting(options: Connection, environ: Mapping[str, str], check: bool) -> 
             option="endpoint",
             found=api.endpoint,
         )
-    return Host(api, Brick(), Records())
+    return Host(api, Layers(Brick()), Records())

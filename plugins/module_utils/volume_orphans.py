@@ -12,6 +12,7 @@ from .block import holders
 from .converge import Domain
 from .steps import Step
 from .volume import Host, User, disk_of, here, users_of
+from .volume_leftovers import Leftover, leftovers, remove
 from .volume_params import check_execution
 from .volume_read import identity, member
 from .volume_record import Record, Records
@@ -25,6 +26,8 @@ class Volumes:
     records: tuple[Record, ...] = ()
     users: Mapping[str, tuple[User, ...]] = field(default_factory=dict)
     server: str = ""
+    leftovers: tuple[Leftover, ...] = ()
+    """Of ours that no record is about."""
 
     @property
     def orphans(self) -> tuple[Record, ...]:
@@ -68,16 +71,35 @@ class Reclaim:
         release(on, self.record, self.force)
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """Remove what no record is about."""
+
+    leftover: Leftover
+
+    @property
+    def text(self) -> str:
+        return f"remove {self.leftover.text}, which no record is about"
+
+    def effect(self, current: Volumes) -> Volumes:
+        return replace(current, leftovers=tuple(one for one in current.leftovers if one != self.leftover))
+
+    def run(self, _on: Host) -> None:
+        remove(self.leftover)
+
+
 def read(on: Host, _wanted: Reconcile) -> Volumes:
     """All volumes of the host."""
     found = users_of(on.api.get("instances", recursion=1, **{"all-projects": "true"}))
     mine = {volume: users for volume, all_users in found.items() if (users := here(all_users, member(on)))}
-    return Volumes(tuple(on.records.all()), mine, identity(on))
+    records = tuple(on.records.all())
+    return Volumes(records, mine, identity(on), leftovers(records))
 
 
 def plan(wanted: Reconcile, current: Volumes) -> list[Step[Volumes, Host]]:
-    """A step for each orphan."""
-    return [Reclaim(record, wanted.force) for record in current.orphans]
+    """A step for each orphan, and for each leftover."""
+    orphans = [Reclaim(record, wanted.force) for record in current.orphans]
+    return [*orphans, *(Sweep(leftover) for leftover in current.leftovers)]
 
 
 def view(current: Volumes) -> dict[str, Any]:
@@ -86,6 +108,7 @@ def view(current: Volumes) -> dict[str, Any]:
         "connected": [record.volume for record in current.records],
         "orphans": [record.volume for record in current.orphans],
         "missing": list(current.missing),
+        "leftovers": [leftover.text for leftover in current.leftovers],
     }
 
 
@@ -121,6 +144,7 @@ def volumes_info(on: Host, params: Mapping[str, Any], _check: bool = False) -> d
         "volumes": shown,
         "orphans": [record.volume for record in orphans],
         "missing": missing,
+        "leftovers": [leftover.text for leftover in current.leftovers],
         "connector": on.brick.properties(address) if params["connector"] else None,
     }
 

@@ -11,6 +11,7 @@ from .compare import quantity
 from .errors import Refused
 from .filesystem import EXT
 from .instance_params import check_name
+from .luks import KINDS, OURS
 from .volume import MODES, Volume
 from .volume_record import DIRECTORY
 from .volume_secrets import plain
@@ -30,6 +31,7 @@ def volume_spec() -> dict[str, dict[str, Any]]:
         },
         "connection": {"type": "dict", "no_log": True},
         "use_multipath": {"type": "bool", "default": False},
+        "encryption": {"type": "dict", "options": encryption_spec()},
         "mode": {"type": "str", "choices": list(MODES), "default": "block"},
         "path": {"type": "str"},
         "fstype": {"type": "str"},
@@ -41,6 +43,18 @@ def volume_spec() -> dict[str, dict[str, Any]]:
         "tag": {"type": "str"},
         "force": {"type": "bool", "default": False},
         "records": {"type": "path", "default": DIRECTORY},
+    }
+
+
+def encryption_spec() -> dict[str, dict[str, Any]]:
+    """Of encryption."""
+    return {
+        "type": {"type": "str", "choices": list(KINDS), "default": "luks2"},
+        "passphrase": {"type": "str", "no_log": True},
+        "key_file": {"type": "path", "no_log": False},
+        "cipher": {"type": "str"},
+        "key_size": {"type": "int", "no_log": False},
+        "format": {"type": "bool", "default": False},
     }
 
 
@@ -70,6 +84,9 @@ def volume_from(params: Mapping[str, Any]) -> Volume:
         _check(where, params)
     if params["state"] in ("attached", "connected"):
         connection = _connection(where, params)
+        encryption = _encryption(where, params, connection)
+        if encryption:
+            connection["encryption"] = {**encryption, "mapping": f"{OURS}{Volume(name, volume).device}"}
     return Volume(
         instance=name,
         id=volume,
@@ -116,15 +133,30 @@ def _connection(where: str, params: Mapping[str, Any]) -> dict[str, Any]:
             "driver_volume_type and data, as Cinder's initialize_connection returns them",
             option="connection",
         )
-    if found["data"].get("encrypted"):
-        raise Refused(
-            f"{where}: connection.data.encrypted: encrypted volumes cannot be attached yet", option="connection"
-        )
     return {
         "driver_volume_type": found["driver_volume_type"].lower(),
         "data": dict(found["data"]),
         "use_multipath": params["use_multipath"],
     }
+
+
+def _encryption(where: str, params: Mapping[str, Any], connection: Mapping[str, Any]) -> dict[str, Any]:
+    """As a connection has it, besides what Cinder says."""
+    found = {key: value for key, value in (params.get("encryption") or {}).items() if value not in (None, "")}
+    if not found:
+        if connection["data"].get("encrypted"):
+            raise Refused(
+                f"{where}: connection.data.encrypted: found true, needed is encryption, with a passphrase or key file",
+                option="encryption",
+            )
+        return {}
+    if ("passphrase" in found) == ("key_file" in found):
+        raise Refused(
+            f"{where}: encryption: found {'both' if 'passphrase' in found else 'neither'}, needed is one of passphrase "
+            "and key_file",
+            option="encryption",
+        )
+    return found
 
 
 def _size(where: str, value: str | None) -> int:

@@ -167,7 +167,8 @@ def _is_small(wanted: Volume, current: Attachment) -> bool:
         return False
     if current.disk.size < wanted.size:
         return True
-    return current.filesystem is not None and current.filesystem < wanted.size // BLOCKS * BLOCKS
+    usable = wanted.size - current.disk.header
+    return current.filesystem is not None and current.filesystem < usable // BLOCKS * BLOCKS
 
 
 def root_of(instance: Current) -> int:

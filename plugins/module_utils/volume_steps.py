@@ -97,9 +97,9 @@ class Attach:
             return disk, record
         found = on.brick.connect(self.wanted.connection)
         path = stable_path(found["path"])
-        disk = find_disk(path)
-        self._check_other(on, disk)
+        self._check_other(on, find_disk(path))
         record = replace(record, connection=self.wanted.connection, found=found, path=path, boot=boot())
+        disk = disk_of(record)
         on.records.write(record)
         if disk is None:
             raise OperationFailed(f"{self.wanted.id}: it was connected as {path}, which is no block device with a size")
@@ -127,7 +127,7 @@ class Attach:
                 found=list(held),
             )
         if disk.size < wanted.size:
-            grow_device(on, wanted, disk)
+            grow_device(on, wanted)
         if wanted.mode != "filesystem":
             return
         content = content_of(disk.path)
@@ -229,15 +229,15 @@ class Extend:
         if disk is None:
             raise NotFound(f"{self.wanted.id}: {self.record.path} is gone")
         if disk.size < self.wanted.size:
-            disk = grow_device(on, self.wanted, disk)
+            disk = grow_device(on, self.wanted)
         if self.wanted.mode == "filesystem":
             grow_filesystem(disk.path)
 
 
-def grow_device(on: Host, wanted: Volume, disk: Disk) -> Disk:
+def grow_device(on: Host, wanted: Volume) -> Disk:
     """The block device, as large as asked for."""
     on.brick.extend(wanted.connection)
-    found = find_disk(disk.path)
+    found = disk_of(on.records.find(wanted.id, wanted.device))
     if found is None or found.size < wanted.size:
         raise OperationFailed(
             f"{wanted.id}: size: found {found.size if found else 0} bytes, the task says {wanted.size}: the storage "

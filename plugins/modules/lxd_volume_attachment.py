@@ -30,6 +30,8 @@ extends_documentation_fragment:
   - lxdops.compute.attributes.changes
 requirements:
   - os-brick, on the host; 7.1 is what the tests have
+  - what the protocol needs, on the host - open-iscsi, nvme-cli, ceph-common or an NFS client; lsscsi for Fibre Channel;
+    multipath-tools for O(use_multipath); cryptsetup for O(encryption)
   - blkid, for O(mode=filesystem); mkfs, e2fsck and resize2fs of the filesystem, to make and grow it
 options:
   instance:
@@ -45,7 +47,8 @@ options:
       - V(attached) - the volume is connected, and the instance has it.
       - V(detached) - the instance does not have it, and if no other has it, it is not connected.
       - V(reconciled) - volumes that a run which was cut short left connected, and that no instance has, are
-        disconnected. The other options of volumes do not count, but O(force) and O(records).
+        disconnected, and mappings, loop devices and shares of ours that no record is about are removed.
+        The other options of volumes do not count, but O(force) and O(records).
       - V(connected) - the host has the volume, for an instance that is there or is still to come, as by a move. Nothing
         is plugged in; the device of an instance that has the volume already gets the path that it has on this host.
         Until the instance has come it is no orphan. V(detached) or V(disconnected) takes it back.
@@ -58,15 +61,48 @@ options:
   connection:
     description:
       - What the storage says of how to connect, as Cinder's C(initialize_connection) returns it - the dictionary has
-        C(driver_volume_type), such as V(iscsi), V(fibre_channel), V(nvmeof), V(rbd) or V(local), and C(data), which
-        os-brick takes as it is. Required for O(state=attached) and O(state=connected).
+        C(driver_volume_type), such as V(iscsi), V(fibre_channel), V(nvmeof), V(rbd), V(nfs) or V(local), and C(data),
+        which os-brick takes as it is. Required for O(state=attached) and O(state=connected).
       - The protocols that are proved are in the support matrix of the collection's README.
-      - Passwords and the like are neither kept nor shown, and are not needed to detach.
+      - Passwords and the like are neither kept nor shown, no argument of a program, and not needed to detach. The
+        secret of CHAP is in open-iscsi's own record of the target, for root only, as long as the volume is connected.
+      - A volume of V(nfs) is a file of the share C(data.export). It is attached as a loop device; the share is mounted
+        below C(/var/lib/lxdops/shares), and unmounted after the last of its volumes.
     type: dict
   use_multipath:
     description: Connect by all paths that the storage names, with C(multipathd) of the host.
     type: bool
     default: false
+  encryption:
+    description:
+      - The volume is encrypted. The instance has what is in it, by a mapping of the host that is closed before the
+        volume is disconnected.
+      - The key goes to C(cryptsetup) by its standard input, and is neither kept nor shown. It is needed to attach and
+        to extend, not to detach.
+    type: dict
+    suboptions:
+      type:
+        description: LUKS of the first or second version, in Cinder's words. Another than the one found is refused.
+        type: str
+        choices: [luks, luks2]
+        default: luks2
+      passphrase:
+        description: The passphrase.
+        type: str
+      key_file:
+        description: A file on the host with the passphrase or key, all of its bytes. It is read by each task.
+        type: path
+      cipher:
+        description: With O(encryption.format), such as V(aes-xts-plain64). By default that of C(cryptsetup).
+        type: str
+      key_size:
+        description: With O(encryption.format) the bits of the key. By default those of C(cryptsetup).
+        type: int
+      format:
+        description:
+          - Encrypt the volume if it is blank, as O(format) says it. A volume that is not blank is never formatted.
+        type: bool
+        default: false
   mode:
     description:
       - V(block) - a container has a block device, a virtual machine a disk.
@@ -158,6 +194,22 @@ EXAMPLES = r"""
     format: true
     path: /srv/data
 
+- name: An encrypted volume by two paths, encrypted the first time
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: 9b0d7c5e-52a4-4f5b-8a56-6f1f5a1c2d02
+    use_multipath: true
+    connection:
+      driver_volume_type: iscsi
+      data:
+        target_portals: ["192.0.2.10:3260", "192.0.2.11:3260"]
+        target_iqns: ["iqn.2026-01.example.storage:web1", "iqn.2026-01.example.storage:web1"]
+        target_luns: [2, 2]
+    encryption:
+      type: luks2
+      passphrase: "{{ luks_passphrase }}"
+      format: true
+
 - name: The volume of a logical volume group of the host, as a block device
   lxdops.compute.lxd_volume_attachment:
     instance: web1
@@ -247,17 +299,18 @@ attachment:
       sample: 1073741824
 volumes:
   description: The volumes of the host after the task - those that are connected, and of these the orphans, which no
-    instance has; and those that are missing, since instances have them but they are not connected.
+    instance has; those that are missing, since instances have them but they are not connected; and what no record is
+    about.
   returned: success, with O(state=reconciled)
   type: dict
-  sample: {connected: [scratch-web1], orphans: [], missing: []}
+  sample: {connected: [scratch-web1], orphans: [], missing: [], leftovers: []}
 source:
   description: The block device of the host, by a name that it keeps where udev gives it one. V(null) if not connected.
   returned: success, but not with O(state=reconciled)
   type: str
   sample: /dev/disk/by-id/wwn-0x6001405c3d8a1
 bytes:
-  description: Its size. V(null) if not connected.
+  description: Its size, with the header of an encrypted volume. V(null) if not connected.
   returned: success, but not with O(state=reconciled)
   type: int
   sample: 1073741824

@@ -125,6 +125,13 @@ missing:
   type: list
   elements: dict
   sample: []
+leftovers:
+  description: LUKS mappings, loop devices and shares that this collection made, as their names tell, and that no
+    record is about.
+  returned: success
+  type: list
+  elements: str
+  sample: ["mapping lxdops-v0f3a9c1d22e4"]
 connector:
   description: What os-brick knows of the host, as Cinder's C(initialize_connection) takes it - its names as initiator
     (C(initiator), C(nqn), C(wwpns)), address, and whether it has multipath. V(null) if not asked for.

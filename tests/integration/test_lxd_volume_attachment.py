@@ -332,7 +332,10 @@ def test_what_a_killed_run_left_is_told_and_reconciled(place: Place) -> None:
     assert place.info()["orphans"] == [ID]
     applied = place.run(state="reconciled")
     assert applied is not None
-    assert (applied["changed"], applied["volumes"]) == (True, {"connected": [], "orphans": [], "missing": []})
+    assert (applied["changed"], applied["volumes"]) == (
+        True,
+        {"connected": [], "orphans": [], "missing": [], "leftovers": []},
+    )
     again = place.run(state="reconciled")
     assert again is not None
     assert not again["changed"]

@@ -18,10 +18,11 @@ from ansible.module_utils import basic
 MODULES = "ansible_collections.lxdops.compute.plugins.modules"
 
 
-def die_at(number: int, when: str) -> None:
-    """Let this process end at its NUMBERth change."""
-    from ansible_collections.lxdops.compute.plugins.module_utils import volume_steps
+def die_at(number: int, when: str, programs: bool = False) -> None:
+    """Let this process end at its NUMBERth change. ``programs``: each that is run for a connection is one, too."""
+    from ansible_collections.lxdops.compute.plugins.module_utils import loop, luks, volume_steps
     from ansible_collections.lxdops.compute.plugins.module_utils.brick import Brick
+    from ansible_collections.lxdops.compute.plugins.module_utils.brick_programs import Programs
     from ansible_collections.lxdops.compute.plugins.module_utils.volume_record import Records
 
     changes = 0
@@ -49,6 +50,10 @@ def die_at(number: int, when: str) -> None:
         counted(Records, verb)
     for verb in ("make_filesystem", "grow_filesystem"):
         counted(volume_steps, verb)
+    if programs:
+        counted(Programs, "__call__")
+        for owner in (loop, luks):
+            counted(owner, "run_program")
 
 
 if __name__ == "__main__":

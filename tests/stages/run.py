@@ -23,17 +23,19 @@ STAGES = Path(__file__).parent
 CHECKOUT = STAGES.parent.parent
 BUILD = CHECKOUT / ".build"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lxdops-compute"
-# How the names of the labs begin that a stage may make; it finds it in LAB_NAME.
+# How the names of the labs and storage machines begin that a stage may make; it finds it in LAB_NAME.
 LABS = {
     "molecule": "mol",
     "cores": "core",
     "integration": "test",
+    "storage": "test",
     "thorough": "test",
     "demo": "demo",
     "bench": "bench",
     "downtime": "down",
 }
-ALL_LABS = Path("/var/lib/lxdops-lab")
+# Where labs and storage machines are, and what takes one down.
+ALL_LABS = {Path("/var/lib/lxdops-lab"): "tests/lab", Path("/var/lib/lxdops-storage"): "tests/storage"}
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECONDS_TO_END = 60
 
@@ -94,11 +96,12 @@ def run(script: Path) -> int:
 
 
 def remove_labs(prefixes: tuple[str, ...]) -> None:
-    """Take down the labs whose names begin so."""
-    names = [path.name for path in ALL_LABS.iterdir()] if ALL_LABS.is_dir() else []
-    for name in filter(lambda name: name.startswith(prefixes), names):
-        down = [str(STAGES / "as_root.sh"), sys.executable, "tests/lab", "down", "--name", name]
-        subprocess.run(down, cwd=CHECKOUT, check=False)
+    """Take down the labs and storage machines whose names begin so."""
+    for directory, program in ALL_LABS.items():
+        names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+        for name in filter(lambda name: name.startswith(prefixes), names):
+            down = [str(STAGES / "as_root.sh"), sys.executable, program, "down", "--name", name]
+            subprocess.run(down, cwd=CHECKOUT, check=False)
 
 
 def run_all(names: list[str]) -> int:

@@ -5,4 +5,4 @@
 # what it shows together.
 set -eu
 ANSIBLE_COLLECTIONS_PATH="$PWD/.build/checkout" .venv/bin/pytest -p no:cacheprovider tests/unit
-exec tests/stages/as_root.sh .venv/bin/pytest -p no:cacheprovider tests/integration
+exec tests/stages/as_root.sh .venv/bin/pytest -p no:cacheprovider tests/integration tests/volumes

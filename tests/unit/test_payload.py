@@ -13,7 +13,7 @@ COLLECTION = Path(__file__).parents[2]
 MOST = {
     "lxd_console": (23, 55),
     "lxd_drain": (32, 74),
-    "lxd_evacuation": (30, 70),
+    "lxd_evacuation": (30, 71),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
     "lxd_instance": (19, 48),
@@ -22,8 +22,8 @@ MOST = {
     "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),
     "lxd_snapshot": (37, 86),
-    "lxd_volume_attachment": (26, 58),
-    "lxd_volume_attachment_info": (23, 50),
+    "lxd_volume_attachment": (33, 70),
+    "lxd_volume_attachment_info": (30, 61),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

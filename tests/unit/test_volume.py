@@ -224,7 +224,7 @@ def test_what_is_refused(wanted: Volume, current: Attachment, words: str) -> Non
         ({"instance": "-"}, "instance: found '-'"),
         ({"volume": "a\nb"}, "volume: found"),
         ({"connection": {}}, "connection: found nothing"),
-        ({"connection": {"driver_volume_type": "rbd", "data": {"encrypted": True}}}, "encrypted volumes cannot be"),
+        ({"connection": {"driver_volume_type": "rbd", "data": {"encrypted": True}}}, "needed is encryption"),
         ({"mode": "filesystem"}, "needs path"),
         ({"path": "../x"}, "path: found ../x"),
         ({"path": "/a/../b"}, "path: found"),

@@ -33,7 +33,7 @@ def connect_all(
 ) -> dict[str, str]:
     """Connect every recorded volume. Returns why not, by volume; the instances that have one of those are held.
 
-    ``secrets``: what is to be added to the data of a connection, by volume; ``directories``: of the daemons. All are
+    ``secrets``: what is to be added to the data of a connection, and the `passphrase`, by volume; ``directories``: of the daemons. All are
     held before the first is tried, so that a boot that is cut short starts none without its volume.
     """
     # What was only about to be connected no instance has.
@@ -51,8 +51,7 @@ def connect_all(
 
 
 def _connect(brick: HostSide, records: Records, record: Record, secret: Mapping[str, Any]) -> None:
-    data = {**record.connection.get("data", {}), **secret}
-    found = brick.connect({**record.connection, "data": data})
+    found = brick.connect(_with_secrets(record.connection, secret))
     path = stable_path(found["path"])
     if find_disk(path) is None:
         raise OperationFailed(f"it was connected as {path}, which is no block device with a size")
@@ -62,6 +61,17 @@ def _connect(brick: HostSide, records: Records, record: Record, secret: Mapping[
             f"it is connected as {path}, and its instance has it as {record.path}: say lxd_volume_attachment, state: "
             "connected"
         )
+
+
+def _with_secrets(connection: Mapping[str, Any], secret: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded connection with what a record does not hold: parts of its data, and the passphrase."""
+    data = {key: value for key, value in secret.items() if key != "passphrase"}
+    whole = {**connection, "data": {**connection.get("data", {}), **data}}
+    if "encryption" in connection:
+        passphrase = {key: value for key, value in secret.items() if key == "passphrase"}
+        # A blank device in its place is another, and not to be written to.
+        whole["encryption"] = {**connection["encryption"], **passphrase, "format": False}
+    return whole
 
 
 def hold(directories: Iterable[str], volumes: Iterable[str]) -> None:

@@ -33,8 +33,9 @@ def connect_all(
 ) -> dict[str, str]:
     """Connect every recorded volume. Returns why not, by volume; the instances that have one of those are held.
 
-    ``secrets``: what is to be added to the data of a connection, and the `passphrase`, by volume; ``directories``: of the daemons. All are
-    held before the first is tried, so that a boot that is cut short starts none without its volume.
+    ``secrets``: what is to be added to the data of a connection, and the `passphrase`, by volume; ``directories``: of
+    the daemons. All are held before the first is tried, so that a boot that is cut short starts none without its
+    volume.
     """
     # What was only about to be connected no instance has.
     waiting = [record for record in records.all() if record.path and disk_of(record) is None]

@@ -13,7 +13,7 @@ COLLECTION = Path(__file__).parents[2]
 MOST = {
     "lxd_console": (23, 55),
     "lxd_drain": (32, 74),
-    "lxd_evacuation": (30, 70),
+    "lxd_evacuation": (30, 71),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
     "lxd_instance": (19, 48),

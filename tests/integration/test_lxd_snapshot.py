@@ -509,4 +509,4 @@ def test_file_systems_thaw_by_themselves(lane: Lane) -> None:
     lane.host.write(NAME, "/mounts", "/dev/vda / ext4 rw 0 0\n/dev/vdb /bad xfs rw 0 0\n/dev/vdc /ok xfs rw 0 0\n")
     with pytest.raises(OperationFailed, match=r"quiesce.freeze: its file systems could not be frozen"):
         leased(lane, 10)
-    assert logged(lane) == ["--freeze /ok", "--freeze /bad", "--unfreeze /ok"]
+    wait_until(lambda: logged(lane) == ["--freeze /ok", "--freeze /bad", "--unfreeze /ok"], "nothing is frozen", 15)

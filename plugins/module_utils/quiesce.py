@@ -16,6 +16,7 @@ from typing import Any
 from .errors import Conflict, LxdError, OperationFailed, TimedOut
 from .instance import QUIESCED
 from .instance_steps import insist, rewrite
+from .quiesce_machine import Lease
 from .snapshot import Quiesce, Shelf
 from .snapshot_set_steps import TakeSet
 from .snapshot_steps import Take, dropping
@@ -37,10 +38,13 @@ class TakeQuiet:
     take: Take | TakeSet
     boot: str
     quiet: Quiesce
+    machine: bool = False
+    """Whether it is a virtual machine, whose file systems are frozen, from inside."""
 
     @property
     def text(self) -> str:
-        ways = ["frozen"] if self.quiet.freeze else []
+        frozen = "its file systems frozen" if self.machine else "frozen"
+        ways = [frozen] if self.quiet.freeze else []
         return f"{self.take.text}, {' '.join([*ways, 'between commands'] if self.quiet.commands else ways)}"
 
     def effect(self, shelf: Shelf) -> Shelf:
@@ -53,8 +57,7 @@ class TakeQuiet:
         with watched(limit, partial(self._give_up, on, end)) as over:
             try:
                 insist(lambda: rewrite(on, name, lambda config: {**config, QUIESCED: mark}))
-                begin(on, name, self.quiet)
-                self.take.run(on)
+                self._take_quiet(on)
             finally:
                 problem = finish(on, name, self.quiet)
                 over()
@@ -66,6 +69,17 @@ class TakeQuiet:
             )
         if problem:
             raise problem
+
+    def _take_quiet(self, on: Api) -> None:
+        begin(on, self.take.instance, self.quiet, self.machine)
+        if not self.machine or not self.quiet.freeze:
+            self.take.run(on)
+            return
+        lease = Lease(on, self.take.instance, self.quiet.timeout)
+        try:
+            self.take.run(on)
+        finally:
+            lease.end()
 
     def _give_up(self, on: Api, end: float) -> None:
         """What the other process does: a snapshot that the server is taking may end in time."""
@@ -126,11 +140,11 @@ class End:
             time.sleep(INTERVAL)
 
 
-def begin(on: Api, name: str, quiet: Quiesce) -> None:
-    """Make a guest quiet."""
+def begin(on: Api, name: str, quiet: Quiesce, machine: bool) -> None:
+    """Make a guest quiet, but for the file systems of a virtual machine."""
     if quiet.before:
         command(on, name, "before", ["sh", "-c", quiet.before], quiet.timeout)
-    if quiet.freeze:
+    if quiet.freeze and not machine:
         command(on, name, "freeze", ["sync"], quiet.timeout)
         on.put(f"instances/{name}/state", {"action": "freeze"})
 

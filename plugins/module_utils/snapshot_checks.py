@@ -108,13 +108,6 @@ def check_quiesce(wanted: Wanted, shelf: Shelf) -> None:
             f"{place(wanted, shelf)}: quiesce: found stateful: true, which saves what a quiesced guest would write",
             option="quiesce",
         )
-    if current.type != "container" and quiet.freeze:
-        raise Refused(
-            f"{place(wanted, shelf)}: quiesce.freeze: the server freezes the processors of a virtual machine, which "
-            "writes nothing of its memory to its disk; what works is freeze: false with before: fsfreeze --freeze /srv "
-            "and after: fsfreeze --unfreeze /srv, for the file systems that matter",
-            option="quiesce.freeze",
-        )
     if current.power == "frozen" and quiet.commands:
         raise Refused(
             f"{place(wanted, shelf)}: quiesce: found {current.name} frozen, and no command runs in it; allowed with "
@@ -132,16 +125,8 @@ def _check_quiet_set(wanted: Wanted, shelf: Shelf) -> None:
             "it would not fit",
             option="volumes",
         )
-    if current.power != "running":
-        return
-    if wanted.quiesce is None and current.type != "container":
-        raise Refused(
-            f"{where}: volumes: the snapshots of a set are taken one after another, so a running virtual machine must "
-            "be quiet meanwhile: say quiesce with freeze: false and the commands that see to it, or stop it",
-            option="volumes",
-            found=current.power,
-        )
-    if wanted.quiesce is not None and not wanted.quiesce.freeze and current.type == "container":
+    loud = wanted.quiesce is not None and not wanted.quiesce.freeze and current.type == "container"
+    if loud and current.power == "running":
         raise Refused(
             f"{where}: quiesce.freeze: found false; the snapshots of a set are taken one after another, so a running "
             "container is frozen meanwhile",

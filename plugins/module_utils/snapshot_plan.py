@@ -80,7 +80,7 @@ def _taken(wanted: Wanted, shelf: Shelf) -> Steps:
         # quiet guest only: its snapshots are taken one after another.
         quiet = wanted.quiesce or (Quiesce() if wanted.volumes else None)
         quiet = quiet if shelf.instance.power == "running" else None
-        return [TakeQuiet(take, shelf.instance.boot, quiet) if quiet else take]
+        return [TakeQuiet(take, shelf.instance.boot, quiet, shelf.instance.type != "container") if quiet else take]
     if wanted.stateful not in (None, found.stateful):
         has = "has" if found.stateful else "has not"
         raise Refused(

@@ -55,8 +55,8 @@ options:
       - For O(state=present), take the snapshot of the instance and those of the custom volumes that are attached to it
         as one set, which is restored, kept, expired and deleted together. A volume's snapshot is called like the one
         of the instance, with a dot and the set's id (RV(set_id)).
-      - They are taken one after another, so a running container is frozen meanwhile, as with O(quiesce); a running
-        virtual machine must be quieted by commands (O(quiesce.before)). What else uses a volume is not quiet.
+      - They are taken one after another, so a running instance is quiet meanwhile, as with O(quiesce). What
+        else uses a volume is not.
       - For O(state=restored), whether the volumes are restored too. By default they are where the snapshot is of a
         set. Nobody else who uses one may run. The instance is stopped for it; where it ran, or was frozen, before, it
         is so again when all is restored, and a task that was killed, or failed, is to be run again for that.
@@ -71,8 +71,8 @@ options:
     description:
       - Keep the guest of a running instance quiet while a snapshot is taken, for O(state=present). Nothing is done
         where none is to be taken, or where the instance does not run. One that is frozen stays so.
-      - With V({}) the guest writes what it holds back (C(sync)) and is frozen, which is for containers. A virtual
-        machine has commands only.
+      - With V({}) a container writes what it holds back (C(sync)) and is frozen. In a virtual machine the file systems
+        on its disks are (C(fsfreeze), by way of the server's agent), by a process that thaws them itself.
       - It goes on after O(quiesce.timeout) seconds at the latest, also where the task is killed. A process beside the
         task, on the machine where that runs, sees to it. Where that whole machine dies, the next task of this module
         for the instance does, by the mark C(user.lxdops.quiesced).
@@ -138,7 +138,8 @@ options:
         all its snapshots. It is made again where the snapshot was taken anew since, and not for other changes.
       - Beside it, with C(.sha256) at the end of the name, is its checksum, as C(sha256sum --check) reads it. Both have
         the mode 0600. The file has its name when it is complete. The server's own copy is deleted.
-      - C(lxc import) and C(incus import) make an instance of it.
+      - M(lxdops.compute.lxd_instance) makes an instance of it (O(ignore:source.type=backup)), and so do C(lxc import)
+        and C(incus import). Volumes are not in it.
     type: dict
     suboptions:
       file:
@@ -259,6 +260,11 @@ EXAMPLES = r"""
     name: web1
     snapshot: nightly-20261123
     export: {file: "{{ backups }}/web1.tar.gz"}
+
+- name: Another instance, of that file
+  lxdops.compute.lxd_instance:
+    name: web3
+    source: {type: backup, file: "{{ backups }}/web1.tar.gz"}
 
 # lxd2: {endpoint: https://lxd2.example.org:8443, server_cert: /etc/lxd/lxd2.crt}
 - name: A copy of one on another server

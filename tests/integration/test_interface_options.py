@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from integration.case import Lane, same
 from integration.guest_network import address, host_reaches, interfaces, reaches, traces
-from integration.lab_host import run
+from integration.lab_host import run, wait_until
 from integration.nic_proof import NAME, done, nic_task, proved, quickly
 
 OTHER = "nicother"
@@ -278,12 +278,18 @@ def test_a_false_address_is_blocked_and_routes_lead_to_the_guest(lane: Lane) -> 
     assert not host_reaches(lane.host, "10.9.1.5")
 
     quickly(lane, device="eth2", nictype="routed", parent="eth0", ipv4=["10.179.9.9"])
-    assert host_reaches(lane.host, "10.179.9.9"), "the routed NIC has its address from the server"
+    # The server sets its address up when the instance starts; now the guest must.
+    gateway = "169.254.0.1"
+    steps = ("link set eth2 up", "address add 10.179.9.9/32 dev eth2", f"route add {gateway} dev eth2")
+    lane.host.shell(NAME, "; ".join(f"ip {step}" for step in (*steps, f"route replace default via {gateway} dev eth2")))
+    assert host_reaches(lane.host, "10.179.9.9")
     quickly(lane, device="eth3", nictype="physical", parent=PHYSICAL, interface="phys0")
     address(lane.host, NAME, "phys0", "10.181.0.2")
     assert host_reaches(lane.host, "10.181.0.2")
     quickly(lane, device="eth3", state="detached")
     assert PHYSICAL in str(traces(lane.host)["links"]), "the device did not come back to the host"
+    lane.host.power(NAME, "restart", force=True)
+    wait_until(lambda: host_reaches(lane.host, "10.179.9.9"), "the routed NIC has its address from the server", 20)
 
 
 @pytest.mark.thorough

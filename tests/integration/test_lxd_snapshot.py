@@ -3,6 +3,7 @@
 """lxd_snapshot: what a snapshot holds comes back, and nothing else is touched, whatever is killed."""
 
 import hashlib
+import multiprocessing
 import os
 import signal
 import time
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.lxdops.compute.plugins.module_utils.errors import OperationFailed
+from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from
+from ansible_collections.lxdops.compute.plugins.module_utils.lxd import connect
+from ansible_collections.lxdops.compute.plugins.module_utils.quiesce_machine import SCRIPT, Lease
 from integration.case import Lane, same
 from integration.killed_run import killed, started
 from integration.lab_host import LabHost, run, wait_until
@@ -450,3 +455,58 @@ def test_what_is_refused_changes_nothing(lane: Lane) -> None:
 def test_both_front_ends_give_the_same(lane: Lane) -> None:
     results = [snap_task(lane, {"execution": where}, check=True) for where in ("host", "controller")]
     same([results[0].get(part) for part in PARTS], [results[1].get(part) for part in PARTS])
+
+
+MOUNTS = """/dev/vda2 / ext4 rw 0 0
+/dev/vda1 /boot/efi vfat rw 0 0
+proc /proc proc rw 0 0
+/dev/vdb /srv xfs rw 0 0
+/dev/vdb /again xfs rw 0 0
+"""
+FROZEN = ["--freeze /srv", "--freeze /"]
+THAWED = ["--unfreeze /", "--unfreeze /srv"]
+
+
+def leased(lane: Lane, seconds: int) -> Lease:
+    """What freezes a virtual machine's file systems, in a container, which has none to freeze: so it writes down which
+    it would."""
+    stub = 'fsfreeze() { echo "$@" >> /log; [ "$2" != /bad ]; }\n'
+    server = connect(connection_from(lane.connection), os.environ)
+    return Lease(server, NAME, seconds, stub + SCRIPT.replace("/proc/mounts", "/mounts"))
+
+
+def logged(lane: Lane) -> list[str]:
+    return lane.host.shell(NAME, "cat /log").splitlines()
+
+
+@pytest.mark.thorough
+def test_file_systems_thaw_by_themselves(lane: Lane) -> None:
+    """Told to, on the deadline, and when the process that had them frozen is killed."""
+    lane.host.write(NAME, "/mounts", MOUNTS)
+    lease = leased(lane, 60)
+    assert logged(lane) == FROZEN
+    lease.end()
+    assert logged(lane) == FROZEN + THAWED
+
+    lane.host.shell(NAME, "rm /log")
+    late = leased(lane, 2)
+    wait_until(lambda: logged(lane) == FROZEN + THAWED, "the deadline is held", 15)
+    late.end()
+
+    lane.host.shell(NAME, "rm /log")
+
+    def die() -> None:
+        leased(lane, 60)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=die)
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == -signal.SIGKILL
+    wait_until(lambda: logged(lane) == FROZEN + THAWED, "they are thawed", 15)
+
+    lane.host.shell(NAME, "rm /log")
+    lane.host.write(NAME, "/mounts", "/dev/vda / ext4 rw 0 0\n/dev/vdb /bad xfs rw 0 0\n/dev/vdc /ok xfs rw 0 0\n")
+    with pytest.raises(OperationFailed, match=r"quiesce.freeze: its file systems could not be frozen"):
+        leased(lane, 10)
+    wait_until(lambda: logged(lane) == ["--freeze /ok", "--freeze /bad", "--unfreeze /ok"], "nothing is frozen", 15)

@@ -21,7 +21,7 @@ MOST = {
     "lxd_interface": (20, 48),
     "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),
-    "lxd_snapshot": (37, 86),
+    "lxd_snapshot": (38, 87),
     "lxd_volume_attachment": (33, 70),
     "lxd_volume_attachment_info": (30, 61),
 }

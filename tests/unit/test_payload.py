@@ -18,10 +18,10 @@ MOST = {
     "lxd_host_record": (12, 26),
     "lxd_instance": (19, 48),
     "lxd_instances": (22, 50),
-    "lxd_interface": (20, 48),
+    "lxd_interface": (20, 49),
     "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),
-    "lxd_snapshot": (38, 87),
+    "lxd_snapshot": (38, 88),
     "lxd_volume_attachment": (33, 70),
     "lxd_volume_attachment_info": (30, 61),
 }

@@ -291,6 +291,15 @@ def powers(name: str, actions: Iterable[str], timeout: int = 30, force: bool = F
     return tuple(Power(name, action, timeout, "now" if force else "never") for action in actions)
 
 
+def thaw(on: Api, name: str) -> None:
+    """Thaw a guest, which another process may have thawed meanwhile: the server refuses it then."""
+    try:
+        on.put(f"instances/{name}/state", {"action": "unfreeze"})
+    except OperationFailed:
+        if on.get(f"instances/{name}")["status"] == "Frozen":
+            raise
+
+
 def writable(data: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an instance that a PUT replaces."""
     return {key: data[key] for key in ("architecture", "config", "description", "devices", "ephemeral", "profiles")}

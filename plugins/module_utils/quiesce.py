@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import Conflict, LxdError, OperationFailed, TimedOut
 from .instance import QUIESCED
-from .instance_steps import insist, rewrite
+from .instance_steps import insist, rewrite, thaw
 from .quiesce_machine import Lease
 from .snapshot import Quiesce, Shelf
 from .snapshot_set_steps import TakeSet
@@ -163,15 +163,6 @@ def finish(on: Api, name: str, quiet: Quiesce) -> LxdError | None:
             problem = error
     unmark(on, name)
     return problem
-
-
-def thaw(on: Api, name: str) -> None:
-    """Thaw a guest, which another process may have thawed meanwhile: the server refuses it then."""
-    try:
-        on.put(f"instances/{name}/state", {"action": "unfreeze"})
-    except OperationFailed:
-        if on.get(f"instances/{name}")["status"] == "Frozen":
-            raise
 
 
 def unmark(on: Api, name: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from .volume_secrets import without_secrets
 
 TAG = "user.tag"
 MODES = ("block", "filesystem")
+LIMITS = ("limits.read", "limits.write", "limits.max")
+BOOT = "boot.priority"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class Volume:
     shared: bool = False
     tag: str = ""
     force: bool = False
+    replaces: str = ""
+    """The volume whose place it takes, with its content."""
+    swap_pause: float = 60.0
+    """The most seconds that a running instance stands still for that."""
+    limits: Mapping[str, str | None] = field(default_factory=dict)
+    """Those of LIMITS that the task names; None removes."""
+    boot_priority: int | None = None
+    cinder: str = ""
+    """The cloud whose Cinder says how to connect it."""
 
     @property
     def device(self) -> str:
@@ -77,6 +88,10 @@ class Attachment:
     server: str = ""
     member: str = ""
     """Which member of a cluster the host is, or empty."""
+    replaced: Attachment | None = None
+    """The volume that it replaces, likewise."""
+    taken: Mapping[str, Any] = field(default_factory=dict)
+    """The journal of a copy that had it taken out of the instance: ``new``, and what its record has."""
 
 
 class HostSide(Protocol):
@@ -88,6 +103,16 @@ class HostSide(Protocol):
     def properties(self, address: str) -> dict[str, Any]: ...
 
 
+class Cloud(Protocol):
+    """The attachments of volumes in a cloud; ``cinder.Cinder`` is the real one."""
+
+    def find(self, volume: str, instance: str) -> list[str]: ...
+    def reserve(self, volume: str, instance: str, readonly: bool) -> str: ...
+    def connect(self, attachment: str, connector: Mapping[str, Any]) -> dict[str, Any]: ...
+    def complete(self, attachment: str) -> None: ...
+    def release(self, attachment: str) -> None: ...
+
+
 @dataclass(frozen=True)
 class Host:
     """Where volumes are attached: a daemon, and the machine that it runs on."""
@@ -95,10 +120,17 @@ class Host:
     api: Api
     brick: HostSide
     records: Records
+    cloud: Callable[[str], Cloud]
+    """A cloud by its name."""
 
     @property
     def name(self) -> str:
         return self.api.name
+
+    @property
+    def address(self) -> str:
+        """That by which it reaches a storage, as far as the daemon knows."""
+        return next((url.split("//")[1].rsplit(":", 1)[0].strip("[]") for url in self.api.urls()), "127.0.0.1")
 
 
 def is_lasting(record: Record, now: str) -> bool:
@@ -122,15 +154,32 @@ def device_of(wanted: Volume, kind: str, source: str) -> dict[str, str]:
         return {"type": "unix-block", "path": wanted.path or f"/dev/{wanted.device}", **common}
     switches = {"readonly": wanted.readonly, "shift": wanted.shift}
     options = {option: "true" for option, on in switches.items() if on}
+    options |= {key: value for key, value in wanted.limits.items() if value is not None}
+    options |= {BOOT: str(wanted.boot_priority)} if wanted.boot_priority is not None else {}
     return {"type": "disk", **({"path": wanted.path} if wanted.mode == "filesystem" else {}), **common, **options}
+
+
+def placeholder(volume: str) -> dict[str, str]:
+    """What an instance has in a volume's place while nothing may use that."""
+    return {VOLUME: volume, "type": "none"}
 
 
 def own_device(wanted: Volume, current: Attachment) -> tuple[str, Mapping[str, str]] | None:
     """The device of the instance that is the volume, and its name."""
-    for name, device in sorted(current.instance.devices.items()):
-        if device.get(VOLUME) == wanted.id:
+    return find_device(current.instance.devices, wanted.id)
+
+
+def find_device(devices: Mapping[str, Mapping[str, str]], volume: str) -> tuple[str, Mapping[str, str]] | None:
+    """The device that is a volume, and its name."""
+    for name, device in sorted(devices.items()):
+        if device.get(VOLUME) == volume:
             return name, device
     return None
+
+
+def container_name(project: str, name: str) -> str:
+    """The name that LXC has for a container."""
+    return name if project == "default" else f"{project}_{name}"
 
 
 def others(current: Attachment) -> tuple[User, ...]:
@@ -179,6 +228,8 @@ def view(wanted: Volume, current: Attachment) -> dict[str, Any]:
         "readonly": device.get("readonly") == "true",
         "shift": device.get("shift") == "true",
         "tag": device.get(TAG),
+        "limits": {key.partition(".")[2]: device[key] for key in LIMITS if key in device},
+        "boot_priority": int(device[BOOT]) if BOOT in device else None,
     }
     mode = "filesystem" if device["type"] == "disk" and "path" in device else "block"
     shown |= {"state": "attached", "connected": connected, "device": name, "mode": mode, **options}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 
 from .brick import Brick
+from .cinder import Cinder
 from .errors import Refused
 from .lxd import Connection, connect
 from .volume import Host
@@ -27,4 +28,4 @@ def connecting(options: Connection, environ: Mapping[str, str], check: bool) -> 
             option="endpoint",
             found=api.endpoint,
         )
-    return Host(api, Layers(Brick()), Records())
+    return Host(api, Layers(Brick()), Records(), Cinder)

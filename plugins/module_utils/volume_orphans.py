@@ -138,14 +138,13 @@ def volumes_info(on: Host, params: Mapping[str, Any], _check: bool = False) -> d
     missing = [
         {"volume": volume, "users": [_user(user) for user in users]} for volume, users in current.missing.items()
     ]
-    address = next((url.split("//")[1].rsplit(":", 1)[0].strip("[]") for url in on.api.urls()), "127.0.0.1")
     return {
         "changed": False,
         "volumes": shown,
         "orphans": [record.volume for record in orphans],
         "missing": missing,
         "leftovers": [leftover.text for leftover in current.leftovers],
-        "connector": on.brick.properties(address) if params["connector"] else None,
+        "connector": on.brick.properties(on.address) if params["connector"] else None,
     }
 
 
@@ -162,6 +161,8 @@ def _shown(record: Record, users: tuple[User, ...], orphan: bool) -> dict[str, A
         "orphan": orphan,
         "awaits": record.awaits or None,
         "connection": dict(record.connection),
+        "replaces": record.replaces.get("volume"),
+        "copied": record.replaces.get("copied"),
     }
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .compare import quantity
+from .compare import canonical_map, quantity
 from .errors import Refused
 from .filesystem import EXT
 from .instance_params import check_name
 from .luks import KINDS, OURS
 from .volume import MODES, Volume
+from .volume_limits import check_words
 from .volume_record import DIRECTORY
 from .volume_secrets import plain
 
@@ -30,6 +31,7 @@ def volume_spec() -> dict[str, dict[str, Any]]:
             "default": "attached",
         },
         "connection": {"type": "dict", "no_log": True},
+        "cinder": {"type": "str"},
         "use_multipath": {"type": "bool", "default": False},
         "encryption": {"type": "dict", "options": encryption_spec()},
         "mode": {"type": "str", "choices": list(MODES), "default": "block"},
@@ -41,6 +43,10 @@ def volume_spec() -> dict[str, dict[str, Any]]:
         "size": {"type": "str"},
         "shared": {"type": "bool", "default": False},
         "tag": {"type": "str"},
+        "limits": {"type": "dict"},
+        "boot_priority": {"type": "int"},
+        "replaces": {"type": "str"},
+        "swap_pause": {"type": "int", "default": 60},
         "force": {"type": "bool", "default": False},
         "records": {"type": "path", "default": DIRECTORY},
     }
@@ -102,15 +108,26 @@ def volume_from(params: Mapping[str, Any]) -> Volume:
         shared=params["shared"],
         tag=params.get("tag") or "",
         force=params["force"],
+        replaces=params.get("replaces") or "",
+        swap_pause=params["swap_pause"],
+        limits=_limits(where, params),
+        boot_priority=params.get("boot_priority"),
+        cinder=params.get("cinder") or "",
     )
 
 
 def _check(where: str, params: Mapping[str, Any]) -> None:
     path, fstype = params.get("path") or "", params.get("fstype") or ""
+    if params.get("replaces"):
+        _check_replaces(where, params)
     if params["mode"] == "filesystem" and not path:
         raise Refused(f"{where}: mode: filesystem needs path, the directory it is mounted on", option="path")
     if path and (not path.startswith("/") or path == "/" or ".." in path.split("/")):
         raise Refused(f"{where}: path: found {path}, allowed is an absolute path other than /", option="path")
+    if (params.get("boot_priority") or 0) < 0:
+        raise Refused(
+            f"{where}: boot_priority: found {params['boot_priority']}, allowed are 0 and more", option="boot_priority"
+        )
     if params["mode"] == "block":
         given = [option for option in ONLY_FILESYSTEM if params.get(option)]
         if given:
@@ -125,8 +142,24 @@ def _check(where: str, params: Mapping[str, Any]) -> None:
         )
 
 
+def _check_replaces(where: str, params: Mapping[str, Any]) -> None:
+    if params["replaces"] == params["volume"]:
+        raise Refused(f"{where}: replaces: found itself, allowed is another volume", option="replaces")
+    if params["format"]:
+        raise Refused(f"{where}: format: what is on {params['replaces']} is copied, and not made anew", option="format")
+    if params["swap_pause"] < 1:
+        raise Refused(
+            f"{where}: swap_pause: found {params['swap_pause']}, allowed are 1 and more seconds", option="swap_pause"
+        )
+
+
 def _connection(where: str, params: Mapping[str, Any]) -> dict[str, Any]:
     found = params.get("connection") or {}
+    if params.get("cinder"):
+        if found:
+            raise Refused(f"{where}: connection: Cinder says it, where cinder is given", option="connection")
+        # What Cinder says is not known yet.
+        return {"driver_volume_type": "", "data": {}, "use_multipath": params["use_multipath"]}
     if not isinstance(found.get("driver_volume_type"), str) or not isinstance(found.get("data"), Mapping):
         raise Refused(
             f"{where}: connection: found {', '.join(sorted(map(str, found))) or 'nothing'}, needed are "
@@ -157,6 +190,13 @@ def _encryption(where: str, params: Mapping[str, Any], connection: Mapping[str, 
             option="encryption",
         )
     return found
+
+
+def _limits(where: str, params: Mapping[str, Any]) -> dict[str, str | None]:
+    given = canonical_map("limits", params.get("limits"))
+    limits = {f"limits.{key}": value or None for key, value in given.items()}
+    check_words(where, limits)
+    return limits
 
 
 def _size(where: str, value: str | None) -> int:

@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .errors import Refused
 from .instance import Current
-from .steps import Step
-from .volume import Attachment, Host, Volume, device_of, here, matches, others, own_device
+from .steps import Step, predict
+from .volume import BOOT, LIMITS, Attachment, Host, Volume, device_of, here, matches, others, own_device, placeholder
+from .volume_cinder import Complete, Relinquish, noted
 from .volume_connection import connected, disconnected
 from .volume_devices import released
+from .volume_limits import Unlimit, check_limits, limited, with_limits
 from .volume_steps import Attach, Disconnect, Extend, Unplug
+from .volume_swap import without_device
+from .volume_swap_plan import ended, given_back, swapped
 
 Steps = list[Step[Attachment, Host]]
 HALF = {"connected": connected, "disconnected": disconnected}
@@ -44,11 +50,50 @@ def _attached(wanted: Volume, current: Attachment) -> Steps:
             f"{wanted.instance} on {current.instance.server.name}: there is no such instance", option="instance"
         )
     _check_mode(where, wanted, current.instance)
+    back = given_back(wanted, current)
+    current = predict(current, back)
     own = own_device(wanted, current)
+    if own and own[1] == placeholder(wanted.id):
+        own = None
+    if own is None and wanted.replaces:
+        return _swapped(where, wanted, current)
+    if own and wanted.replaces and own_device(Volume("", wanted.replaces), current):
+        raise Refused(
+            f"{where}: replaces: {wanted.instance} has both, {wanted.id} and {wanted.replaces}: detach the one that it "
+            "shall not have",
+            option="replaces",
+        )
     if own is None:
         _check_new(where, wanted, current)
-    else:
-        _check_same(where, wanted, current, *own)
+        return [*back, *_connected(wanted, current, own)]
+    if not wanted.path:
+        wanted = replace(wanted, path=_block_path(own[1]))
+    _check_same(where, wanted, current, *own)
+    _check_cinder(where, wanted, current)
+    limits = limited(where, wanted, current)
+    wanted = replace(wanted, limits={**with_limits(wanted, own[1])})
+    return [*back, *ended(wanted, current), *limits, *_connected(wanted, predict(current, limits), own)]
+
+
+def _swapped(where: str, wanted: Volume, current: Attachment) -> Steps:
+    old = own_device(Volume("", wanted.replaces), current)
+    if old:
+        # The guest finds it where the old one was.
+        device = (current.replaced or current).taken.get("device", old[1])
+        path = wanted.path or _block_path(device)
+        wanted = replace(wanted, path=path, limits={**with_limits(wanted, device)})
+        _check_new(where, wanted, without_device(current, wanted.replaces))
+    attach = Attach(wanted, current.project, current.server, root_of(current.instance), True, False)
+    return swapped(where, wanted, current, attach)
+
+
+def _block_path(device: Mapping[str, str]) -> str:
+    """Where a container has a block device."""
+    return device.get("path", "") if device["type"] == "unix-block" else ""
+
+
+def _connected(wanted: Volume, current: Attachment, own: tuple[str, Mapping[str, str]] | None) -> Steps:
+    where = f"{wanted.instance} on {current.instance.server.name}: {wanted.id}"
     gone = own is not None and own[0] in released(current.instance.config)
     there = current.record is not None and current.disk is not None and not gone
     if own is None or current.record is None or not there or own[1].get("source") != current.record.path:
@@ -56,10 +101,11 @@ def _attached(wanted: Volume, current: Attachment) -> Steps:
         lost = own is not None and current.disk is None
         root = root_of(current.instance)
         return [Attach(wanted, current.project, current.server, root, alone, own is not None, lost)]
+    told: Steps = [Complete(wanted, current.project)] if noted(current).get("complete") is False else []
     if _is_small(wanted, current):
         _check_growth(where, wanted, current)
-        return [Extend(wanted, current.record)]
-    return []
+        return [*told, Extend(wanted, current.record)]
+    return told
 
 
 def _detached(wanted: Volume, current: Attachment) -> Steps:
@@ -72,8 +118,12 @@ def _detached(wanted: Volume, current: Attachment) -> Steps:
             found=list(current.busy),
         )
     steps: Steps = [Unplug(wanted.instance, current.project, own[0], wanted.id)] if own else []
+    if own and current.disk and current.instance.type == "container" and current.instance.active:
+        steps += [Unlimit(wanted.instance, current.disk.number)] if any(key in own[1] for key in LIMITS) else []
     if current.record and not here(others(current), current.member):
         steps.append(Disconnect(current.record, wanted.force))
+    elif current.record and noted(current):
+        steps.append(Relinquish(current.record, current.project, wanted.instance))
     return steps
 
 
@@ -96,7 +146,14 @@ def _check_place(wanted: Volume, current: Attachment) -> None:
 
 
 def _check_mode(where: str, wanted: Volume, instance: Current) -> None:
+    check_limits(where, wanted, instance)
     if instance.type == "container":
+        if wanted.boot_priority is not None:
+            raise Refused(
+                f"{where}: boot_priority: a container does not boot from a disk; the nearest is an instance of an "
+                "image that has the volume with mode: filesystem, or a storage pool that is made on the volume",
+                option="boot_priority",
+            )
         if wanted.readonly and wanted.mode == "block":
             raise Refused(f"{where}: readonly: a container can always write to a block device", option="readonly")
         return
@@ -113,6 +170,12 @@ def _check_new(where: str, wanted: Volume, current: Attachment) -> None:
     """What stands in the way of a volume that the instance does not have yet."""
     if current.instance.power == "suspended":
         raise Refused(f"{where}: it is suspended, and its memory knows the devices it had", option="instance")
+    if current.record and current.record.replaces and not wanted.replaces:
+        raise Refused(
+            f"{where}: a copy of {current.record.replaces['volume']} to it was cut short: say replaces to end it, or "
+            "state: detached to give it up",
+            option="replaces",
+        )
     found = others(current)
     if found and not wanted.shared:
         raise Refused(
@@ -121,7 +184,8 @@ def _check_new(where: str, wanted: Volume, current: Attachment) -> None:
             option="shared",
             found=[user.text for user in found],
         )
-    if current.record and current.record.path and not matches(current.record, wanted.connection):
+    _check_cinder(where, wanted, current)
+    if current.record and current.record.path and not wanted.cinder and not matches(current.record, wanted.connection):
         raise Refused(
             f"{where}: connection: it is connected by another connection than this one; detach it everywhere first",
             option="connection",
@@ -135,13 +199,24 @@ def _check_new(where: str, wanted: Volume, current: Attachment) -> None:
             raise Refused(f"{where}: path: the device {name} has {path} already", option="path", found=name)
 
 
+def _check_cinder(where: str, wanted: Volume, current: Attachment) -> None:
+    if current.record and (current.record.path or current.record.cinder) and current.record.cinder != wanted.cinder:
+        raise Refused(
+            f"{where}: cinder: it is connected by {current.record.cinder or 'a connection of a task'}, the task says "
+            f"{wanted.cinder or 'a connection'}; detach it everywhere first",
+            option="cinder",
+            found=current.record.cinder,
+        )
+
+
 def _check_same(where: str, wanted: Volume, current: Attachment, name: str, found: Any) -> None:
     """A device is attached as it shall be; to change it would take it away from who uses it."""
     expected = device_of(wanted, current.instance.type, found.get("source", ""))
-    differing = sorted(key for key in {*expected, *found} if expected.get(key) != found.get(key))
+    keys = {*expected, *found} - {*LIMITS, *((BOOT,) if wanted.boot_priority is None else ())}
+    differing = sorted(key for key in keys if expected.get(key) != found.get(key))
     if differing:
         key = differing[0]
-        option = {"type": "mode", "user.tag": "tag"}.get(key, key)
+        option = {"type": "mode", "user.tag": "tag", BOOT: "boot_priority"}.get(key, key)
         raise Refused(
             f"{where}: {option}: it is attached as {name} with {key} {found.get(key) or '(none)'}, the task says "
             f"{expected.get(key) or '(none)'}; it is given when a volume is attached only: detach it first",

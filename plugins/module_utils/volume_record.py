@@ -40,6 +40,13 @@ class Record:
     """Whether a filesystem is being made on it, which was blank."""
     awaits: str = ""
     """The instance that it is connected for and that is to come, as by a move."""
+    replaces: Mapping[str, Any] = field(default_factory=dict)
+    """While it is copied from another volume, whose place it takes: that ``volume`` and its ``device``, whether the
+    instance is frozen by us (``froze``), and by which ``run``."""
+    cinder: str = ""
+    """The cloud whose Cinder said how to connect it, and by ``PROJECT/INSTANCE``:"""
+    attachments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Its attachments there, ``id``, empty before it is known; the ``instance``'s UUID; whether it is ``complete``."""
 
 
 class Records:
@@ -48,6 +55,10 @@ class Records:
     def __init__(self, directory: str = DIRECTORY) -> None:
         self._directory = directory
         self._lock: int | None = None
+
+    def twin(self) -> Records:
+        """The same, for another process, which has not got the lock."""
+        return Records(self._directory)
 
     def find(self, volume: str, device: str) -> Record | None:
         """The record of a volume, whose device has this name."""

@@ -13,6 +13,7 @@ from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, Time
 from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_steps import rewrite, writable
 from .volume import Attachment, Host, User, Volume, device_of, disk_of
+from .volume_cinder import claimed, completed, forget, key_of, relinquish
 from .volume_devices import VOLUME, released, with_released
 from .volume_record import Record
 from .volume_secrets import without_secrets
@@ -68,6 +69,23 @@ class Attach:
 
     def run(self, on: Host) -> None:
         wanted = self.wanted
+        record = self.record(on)
+        try:
+            disk, record = self.connect(on, record)
+            self._prepare(on, disk, record)
+            if self.lost:
+                # The server plugs in again only what it is told to.
+                write_device(on, wanted.instance, wanted.id, None)
+            self.plug(on, disk.path)
+        except TimedOut:
+            raise  # The server may still be plugging it in: what it is then, the next run sees.
+        except LxdError as error:
+            self._undo(on, error)
+            raise
+
+    def record(self, on: Host) -> Record:
+        """The record of it, which is there before it is connected."""
+        wanted = self.wanted
         record = on.records.find(wanted.id, wanted.device)
         if record is None:
             record = Record(wanted.id, wanted.device, self.server, without_secrets(wanted.connection))
@@ -75,30 +93,37 @@ class Attach:
         elif record.awaits:
             record = replace(record, awaits="")
             on.records.write(record)
+        return record
+
+    def plug(self, on: Host, path: str, instead: str = "") -> None:
+        """Let the instance have it, in the place of another volume where that is said."""
+        wanted = self.wanted
+        data = on.api.get(f"instances/{wanted.instance}")
         try:
-            disk, record = self.connect(on, record)
-            self._prepare(on, disk, record)
-            data = on.api.get(f"instances/{wanted.instance}")
-            if self.lost:
-                # The server plugs in again only what it is told to.
-                write_device(on, wanted.instance, wanted.id, None)
-            write_device(on, wanted.instance, wanted.id, device_of(wanted, data["type"], disk.path))
-            note_released(on, wanted.instance, _name(data["devices"], wanted.id), gone=False)
-        except TimedOut:
-            raise  # The server may still be plugging it in: what it is then, the next run sees.
-        except LxdError as error:
-            self._undo(on, error)
-            raise
+            write_device(on, wanted.instance, wanted.id, device_of(wanted, data["type"], path), instead)
+        except OperationFailed as error:
+            # lxd/device/disk.go startContainer; a stopped one would not start.
+            if not wanted.shift or "idmapping" not in error.message.lower():
+                raise
+            raise Refused(
+                f"{wanted.instance}: {wanted.id}: shift: this server and its kernel cannot shift the filesystem of "
+                f"{path}. The nearest that works is a blank volume with format: true, whose root belongs to the "
+                f"container's, or files that belong to its users of the host. The server says: {error.message}",
+                option="shift",
+            ) from None
+        note_released(on, wanted.instance, _name(data["devices"], wanted.id), gone=False)
+        completed(on, wanted, self.project)
 
     def connect(self, on: Host, record: Record) -> tuple[Disk, Record]:
         """The block device, connected if it is not, and the record of it."""
+        wanted, record = claimed(on, self.wanted, self.project, record)
         disk = disk_of(record)
         if disk is not None:
             return disk, record
-        found = on.brick.connect(self.wanted.connection)
+        found = on.brick.connect(wanted.connection)
         path = stable_path(found["path"])
         self._check_other(on, find_disk(path))
-        record = replace(record, connection=self.wanted.connection, found=found, path=path, boot=boot())
+        record = replace(record, connection=wanted.connection, found=found, path=path, boot=boot())
         disk = disk_of(record)
         on.records.write(record)
         if disk is None:
@@ -152,10 +177,12 @@ class Attach:
             if not self.plugged:
                 write_device(on, wanted.instance, wanted.id, None)
             record = on.records.find(wanted.id, wanted.device)
-            if record is None or not self.alone or self.plugged:
+            if record is None or self.plugged:
                 return
-            if isinstance(error, Refused) and not record.path:
-                on.records.remove(record)  # os-brick could not even begin.
+            if not self.alone:
+                relinquish(on, record, key_of(self.project, wanted.instance))
+            elif isinstance(error, Refused) and not record.path:
+                forget(on, record)  # os-brick could not even begin.
             else:
                 release(on, record, force=False)
         except LxdError as second:
@@ -236,8 +263,10 @@ class Extend:
 
 def grow_device(on: Host, wanted: Volume) -> Disk:
     """The block device, as large as asked for."""
-    on.brick.extend(wanted.connection)
-    found = disk_of(on.records.find(wanted.id, wanted.device))
+    record = on.records.find(wanted.id, wanted.device)
+    known = {key: record.connection[key] for key in ("driver_volume_type", "data")} if record and wanted.cinder else {}
+    on.brick.extend({**wanted.connection, **known})
+    found = disk_of(record)
     if found is None or found.size < wanted.size:
         raise OperationFailed(
             f"{wanted.id}: size: found {found.size if found else 0} bytes, the task says {wanted.size}: the storage "
@@ -259,12 +288,15 @@ def release(on: Host, record: Record, force: bool) -> None:
             found=list(left),
         )
     # What was never seen connected may be half so.
-    on.brick.disconnect(record.connection, record.found, force or not record.path)
-    on.records.remove(record)
+    if record.connection.get("driver_volume_type"):
+        on.brick.disconnect(record.connection, record.found, force or not record.path)
+    forget(on, record)
 
 
-def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str] | None) -> None:
-    """Let an instance have the device of a volume, or none."""
+def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str] | None, instead: str = "") -> None:
+    """Let an instance have the device of a volume, or none. ``instead``: a volume whose device goes by the same
+    write."""
+    gone = (volume, instead or volume)
     for attempt in (1, 2, 3):
         found = on.api.find_tagged(f"instances/{instance}")
         if found is None:
@@ -272,7 +304,7 @@ def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str]
                 return
             raise NotFound(f"{instance} is no longer on {on.name}")
         data, etag = found
-        devices = {name: one for name, one in data["devices"].items() if one.get(VOLUME) != volume}
+        devices = {name: one for name, one in data["devices"].items() if one.get(VOLUME) not in gone}
         if device is not None:
             devices[_name(data["devices"], volume)] = dict(device)
         if devices == data["devices"]:

@@ -32,7 +32,8 @@ requirements:
   - os-brick, on the host; 7.1 is what the tests have
   - what the protocol needs, on the host - open-iscsi, nvme-cli, ceph-common or an NFS client; lsscsi for Fibre Channel;
     multipath-tools for O(use_multipath); cryptsetup for O(encryption)
-  - blkid, for O(mode=filesystem); mkfs, e2fsck and resize2fs of the filesystem, to make and grow it
+  - openstacksdk, on the host, for O(cinder); 4.22 is what the tests have
+  - blkid, for O(mode=filesystem) and O(replaces); mkfs, e2fsck and resize2fs of the filesystem, to make and grow it
 options:
   instance:
     description: Name of the instance. Required but for O(state=reconciled).
@@ -62,13 +63,23 @@ options:
     description:
       - What the storage says of how to connect, as Cinder's C(initialize_connection) returns it - the dictionary has
         C(driver_volume_type), such as V(iscsi), V(fibre_channel), V(nvmeof), V(rbd), V(nfs) or V(local), and C(data),
-        which os-brick takes as it is. Required for O(state=attached) and O(state=connected).
+        which os-brick takes as it is. V(connected) needs it; V(attached) needs this or O(cinder).
       - The protocols that are proved are in the support matrix of the collection's README.
       - Passwords and the like are neither kept nor shown, no argument of a program, and not needed to detach. The
         secret of CHAP is in open-iscsi's own record of the target, for root only, as long as the volume is connected.
       - A volume of V(nfs) is a file of the share C(data.export). It is attached as a loop device; the share is mounted
         below C(/var/lib/lxdops/shares), and unmounted after the last of its volumes.
     type: dict
+  cinder:
+    description:
+      - A cloud of C(clouds.yaml) on the host, or V(envvars) for what C(OS_AUTH_URL) and the like in the environment
+        describe, whose Cinder has the volume - O(volume) is its id there. Instead of O(connection).
+      - The task reserves the volume for the instance (its C(volatile.uuid)), has Cinder export it to this host,
+        connects it, and completes the attachment, so that the volume is V(in-use); it is deleted when the volume is
+        detached, with the same cloud. An attachment that a killed run made is used or deleted by the next.
+      - Cinder's API 3.44 is needed. It asks Nova, before it deletes an attachment, whether the instance is one of
+        Nova's; where it cannot reach a Nova it wants a service token (C(service_token_roles)).
+    type: str
   use_multipath:
     description: Connect by all paths that the storage names, with C(multipathd) of the host.
     type: bool
@@ -155,6 +166,40 @@ options:
       - A word that the guest finds as C(user.tag) of the device, at C(/1.0/devices) of its socket C(/dev/lxd/sock) or
         C(/dev/incus/sock). It is given when a volume is attached, and does not change.
     type: str
+  limits:
+    description:
+      - How fast the instance may read and write it. Of V(read), V(write), and V(max) for both, bytes a second, such as
+        V(30MiB), or operations, such as V(500iops). V(null) removes a limit, what is not named stays.
+      - With O(mode=filesystem), and for virtual machines; the server limits no block device of a container. Old
+        servers limit no disk of a virtual machine, which is refused.
+      - A container takes other limits when it starts - they are changed while it is stopped, and refused while it runs.
+        A virtual machine takes them at once.
+    type: dict
+  boot_priority:
+    description:
+      - A virtual machine boots from the disk with the highest; its root disk has V(1) where nothing is said. Make it of
+        C(source.type=none), stopped, attach the volume with the system on it, and start it.
+      - It is given when a volume is attached, and does not change. Containers do not boot from a disk, and refuse it.
+    type: int
+  replaces:
+    description:
+      - The volume of the instance whose place this one takes, with its content; the old one is detached and stays as it
+        is. This one must be blank, as O(format) has it, and not smaller. If it fails, the instance keeps the old one,
+        and this one is blank by its first and last MiB again. With it O(format) is refused.
+      - The content is copied while the instance runs. Then the instance is frozen, the old volume is taken out, what
+        changed meanwhile is copied, which reads all of the old volume once more, and this one is plugged in at the
+        same path. Where this run ends meanwhile, even by a kill, a process beside it gives the old one back and thaws
+        the instance.
+      - A process of the guest that keeps the old volume, or a file on it, open would go on with the old one, so that is
+        refused; it is swapped while the instance is stopped then. What opens it for each write is held up for the
+        pause only. Refused too where another instance has either volume, and for a virtual machine that runs, since
+        the server cannot mirror its disk.
+      - Where the instance has this one already, and not O(replaces), there is nothing to do.
+    type: str
+  swap_pause:
+    description: The most seconds that a running instance stands still for O(replaces); else it keeps the old volume.
+    type: int
+    default: 60
   force:
     description:
       - Detach it though it is used. What is not written yet may be lost; RV(lost) says who used it.
@@ -225,6 +270,31 @@ EXAMPLES = r"""
     state: connected
     connection: {driver_volume_type: local, data: {device_path: /dev/vg0/web1}}
 
+- name: A volume of an OpenStack cloud, which is in use there
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: 9c0f1c6e-27d7-4d0f-9a0b-6f2f7f9a2a02
+    cinder: production
+    mode: filesystem
+    path: /srv/archive
+    limits: {read: 100MiB, write: 500iops}
+
+- name: The same content on a larger volume, while the instance runs
+  lxdops.compute.lxd_volume_attachment:
+    instance: web1
+    volume: scratch2-web1
+    replaces: scratch-web1
+    connection: {driver_volume_type: local, data: {device_path: /dev/vg0/web1-large}}
+    path: /dev/scratch
+    swap_pause: 120
+
+- name: A virtual machine without a system of its own boots from a volume
+  lxdops.compute.lxd_volume_attachment:
+    instance: vm1
+    volume: vm1-system
+    connection: {driver_volume_type: local, data: {device_path: /dev/vg0/vm1}}
+    boot_priority: 10
+
 - name: Gone from the instance and from the host
   lxdops.compute.lxd_volume_attachment:
     instance: web1
@@ -292,6 +362,16 @@ attachment:
       type: str
       returned: when attached
       sample: scratch
+    limits:
+      description: How fast it may be read and written.
+      type: dict
+      returned: when attached
+      sample: {read: 100MiB}
+    boot_priority:
+      description: Its priority among the disks that a virtual machine boots from.
+      type: int
+      returned: when attached
+      sample: null
     size:
       description: Its bytes, but no more than O(size) asks for.
       type: int
@@ -345,7 +425,7 @@ def spec() -> dict[str, object]:
     return {
         "argument_spec": {**connection_spec(), **volume_spec()},
         "required_if": [
-            ("state", "attached", ("instance", "volume", "connection")),
+            ("state", "attached", ("instance", "volume")),
             ("state", "connected", ("instance", "volume", "connection")),
             ("state", "disconnected", ("instance", "volume")),
             ("state", "detached", ("instance", "volume")),

@@ -112,6 +112,16 @@ volumes:
       type: dict
       returned: always
       sample: {driver_volume_type: local, data: {device_path: /dev/vg0/web1}, use_multipath: false}
+    replaces:
+      description: The volume that it is being copied from, to take its place; else V(null).
+      type: str
+      returned: always
+      sample: null
+    copied:
+      description: How many bytes of that are copied, in whole GiB; V(null) before the first.
+      type: int
+      returned: always
+      sample: null
 orphans:
   description: Volumes that are connected, and that no instance has or is to have. See
     O(lxdops.compute.lxd_volume_attachment#module:state=reconciled).

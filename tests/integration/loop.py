@@ -26,6 +26,24 @@ class Storage:
             file.seek(start)
             return file.read(length)
 
+    def write(self, start: int, text: str) -> None:
+        """Let it have something somewhere."""
+        run(["dd", f"of={self.device}", "bs=64K", "oflag=seek_bytes", f"seek={start}", "conv=fsync,notrunc"], text=text)
+
+    def fill(self, start: int, mib: int) -> None:
+        """Let it have so many MiB of noise from a MiB on."""
+        run(
+            [
+                "dd",
+                "if=/dev/urandom",
+                f"of={self.device}",
+                "bs=1M",
+                f"seek={start}",
+                f"count={mib}",
+                "conv=fsync,notrunc",
+            ]
+        )
+
     def wipe(self) -> None:
         """Let it be blank again."""
         run(

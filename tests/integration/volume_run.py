@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A module run on a lab host, in its namespaces, as Ansible would run it there: `volume_run.py MODULE [NUMBER WHEN]`
-with the arguments on its standard input. At its NUMBERth change of anything, the server, a record, a connection or a
-filesystem, the process kills itself before it or right after it.
+with the arguments on its standard input. At its NUMBERth change of anything, the server, a record, a connection, a
+filesystem or a copy, the process kills itself before it or right after it.
 """
 
 import os
@@ -20,18 +20,22 @@ MODULES = "ansible_collections.lxdops.compute.plugins.modules"
 
 def die_at(number: int, when: str, programs: bool = False) -> None:
     """Let this process end at its NUMBERth change. ``programs``: each that is run for a connection is one, too."""
-    from ansible_collections.lxdops.compute.plugins.module_utils import loop, luks, volume_steps
+    from ansible_collections.lxdops.compute.plugins.module_utils import loop, luks, volume_steps, volume_swap
+    from ansible_collections.lxdops.compute.plugins.module_utils.block_copy import Copy
     from ansible_collections.lxdops.compute.plugins.module_utils.brick import Brick
     from ansible_collections.lxdops.compute.plugins.module_utils.brick_programs import Programs
+    from ansible_collections.lxdops.compute.plugins.module_utils.cinder import Cinder
     from ansible_collections.lxdops.compute.plugins.module_utils.volume_record import Records
 
-    changes = 0
+    changes, mine = 0, os.getpid()
 
     def counted(owner: Any, name: str, counts: Callable[..., bool] = lambda *_args: True) -> None:
         original = getattr(owner, name)
 
         def counting(*args: Any, **kwargs: Any) -> Any:
             nonlocal changes
+            if os.getpid() != mine:
+                return original(*args, **kwargs)  # The watchdog lives on.
             changes += counts(*args)
             due = counts(*args) and changes == number
             if due and when == "before":
@@ -43,17 +47,24 @@ def die_at(number: int, when: str, programs: bool = False) -> None:
 
         setattr(owner, name, counting)
 
-    counted(requests.Session, "send", lambda _self, request, *_args: request.method != "GET")
-    for verb in ("connect", "extend", "disconnect"):
-        counted(Brick, verb)
-    for verb in ("write", "remove"):
-        counted(Records, verb)
-    for verb in ("make_filesystem", "grow_filesystem"):
-        counted(volume_steps, verb)
+    counted(
+        requests.Session,
+        "send",
+        lambda _self, request, *_args: request.method != "GET" and request.url.startswith("http+unix"),
+    )
+    verbs: dict[Any, tuple[str, ...]] = {
+        Brick: ("connect", "extend", "disconnect"),
+        Cinder: ("reserve", "connect", "complete", "release"),
+        Records: ("write", "remove"),
+        volume_steps: ("make_filesystem", "grow_filesystem"),
+        Copy: ("first", "last"),
+        volume_swap: ("grow_filesystem",),
+    }
     if programs:
-        counted(Programs, "__call__")
-        for owner in (loop, luks):
-            counted(owner, "run_program")
+        verbs |= {Programs: ("__call__",), loop: ("run_program",), luks: ("run_program",)}
+    for owner, names in verbs.items():
+        for name in names:
+            counted(owner, name)
 
 
 if __name__ == "__main__":

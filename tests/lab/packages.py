@@ -15,7 +15,7 @@ from .state import CACHE
 
 NEEDED = (
     "acl attr btrfs-progs busybox-static dnsmasq-base iproute2 lxd lxd-client nftables openssl rsync squashfs-tools "
-    "util-linux uidmap"
+    "util-linux uidmap xfsprogs"
 ).split()
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# of the lxdops lab, for the time of an installation: no service is started\nexit 101\n"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.block import Disk
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current, Server
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from ansible_collections.lxdops.compute.plugins.module_utils.volume import (
     Attachment,
@@ -31,6 +31,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.volume_devices impo
     volumes_of,
     with_released,
 )
+from ansible_collections.lxdops.compute.plugins.module_utils.volume_limits import throttles
 from ansible_collections.lxdops.compute.plugins.module_utils.volume_orphans import Reconcile, Volumes
 from ansible_collections.lxdops.compute.plugins.module_utils.volume_orphans import plan as reconcile
 from ansible_collections.lxdops.compute.plugins.module_utils.volume_params import public, volume_from
@@ -48,7 +49,7 @@ KEPT = {
     "data": {"target_lun": 0, "target_portal": "10.0.0.1:3260", "auth_username": "u"},
     "use_multipath": False,
 }
-SPOKEN = {"use_multipath": False, "mode": "block", "format": False, "shift": False, "readonly": False}
+SPOKEN = {"swap_pause": 60, "use_multipath": False, "mode": "block", "format": False, "shift": False, "readonly": False}
 DEFAULTS = {"instance": "web1", "volume": "vol1", "state": "attached", "connection": ISCSI, **SPOKEN}
 DEVICE = Volume("", "vol1").device
 HERE, THERE = "daemon1", "daemon2"
@@ -76,6 +77,14 @@ def found(
 
 
 STOPPED = existing("stopped")
+LIMITS, SAME = {"read": "10MiB", "write": "500iops"}, {"read": str(10 << 20), "write": "500iops"}
+
+
+def incus_machine() -> Current:
+    """A virtual machine of Incus."""
+    return replace(virtual_machine(), server=Server(product="incus"))
+
+
 BLOCK = "attach volume vol1 to web1 as a block device"
 GOES = "disconnect volume vol1, which web1 leaves behind"
 AWAITING = replace(RECORD, awaits="web1")
@@ -163,6 +172,28 @@ SENTENCES: list[tuple[Volume, Attachment, list[str]]] = [
     (task(state="disconnected"), found(RELEASED_ONE, plugged=task(), record=None, disk=None), []),
     (task(state="disconnected"), found(absent(), record=AWAITING, disk=DISK), [GOES]),
     (task(state="disconnected"), found(absent()), []),
+    # Its path is what it is, where the task does not say.
+    (task(), found(plugged=task(path="/dev/x")), []),
+    (task(**FILESYSTEM, limits=LIMITS), found(plugged=task(**FILESYSTEM, limits=SAME)), []),
+    (task(**FILESYSTEM), found(plugged=task(**FILESYSTEM, limits=LIMITS)), []),
+    (
+        task(**FILESYSTEM, limits={"read": None, "write": "5MiB"}),
+        found(STOPPED, plugged=task(**FILESYSTEM, limits=LIMITS)),
+        ["limit volume vol1 of web1: limits.read (none), limits.write 5MiB"],
+    ),
+    (
+        task(limits={"max": "5MiB"}),
+        found(incus_machine(), plugged=task()),
+        ["limit volume vol1 of web1: limits.max 5MiB"],
+    ),
+    (
+        task(state="detached"),
+        found(plugged=task(**FILESYSTEM, limits=LIMITS)),
+        ["detach volume vol1 from web1", "take the limits of block device 8:0 off web1", "disconnect volume vol1"],
+    ),
+    (task(boot_priority=10), found(virtual_machine()), [BLOCK]),
+    (task(boot_priority=10), found(virtual_machine(), plugged=task(boot_priority=10)), []),
+    (task(), found(virtual_machine(), plugged=task(boot_priority=10)), []),
 ]
 
 
@@ -208,6 +239,19 @@ REFUSED: list[tuple[Volume, Attachment, str]] = [
         "it is on the cluster's member m2, and this host is m1",
     ),
     (task(size="2GiB", **FILESYSTEM), found(plugged=task(**FILESYSTEM), filesystem=1 << 30), "size: .* is mounted"),
+    (task(limits=LIMITS), found(), "limits: the server limits no block device of a container; allowed is mode: files"),
+    (task(limits=LIMITS), found(virtual_machine()), "limits: this LXD takes them .* lacks the extension vm_disk_io"),
+    (
+        task(**FILESYSTEM, limits={"read": "1MiB"}),
+        found(plugged=task(**FILESYSTEM)),
+        "limits.read: the server limits .* only when it is attached, .*; found running, allowed is stopped",
+    ),
+    (task(boot_priority=1), found(), "boot_priority: a container does not boot from a disk; the nearest is"),
+    (
+        task(boot_priority=2),
+        found(virtual_machine(), plugged=task(boot_priority=1)),
+        "boot_priority: it is attached as .* with boot.priority 1, the task says 2",
+    ),
     (task(size="2GiB", **FILESYSTEM), found(plugged=task(**FILESYSTEM)), "size: only ext2, ext3 and ext4 are grown"),
 ]
 
@@ -231,6 +275,14 @@ def test_what_is_refused(wanted: Volume, current: Attachment, words: str) -> Non
         ({"format": True}, "format is for mode: filesystem"),
         ({**FILESYSTEM, "fstype": "btrfs", "format": True}, "found fstype btrfs, allowed are ext2, ext3, ext4"),
         ({"size": "10Mbit"}, "size: found 10Mbit"),
+        ({"limits": {"speed": 1}}, "limits: found speed, allowed are read, write, max"),
+        ({"limits": {"read": "10Mbit"}}, "limits.read: found 10Mbit, allowed are bytes a second"),
+        ({"limits": {"read": "fastiops"}}, "limits.read: found fastiops"),
+        ({"limits": {"max": "1MiB", "read": "1MiB"}}, "limits: max is read and write together"),
+        ({"boot_priority": -1}, "boot_priority: found -1, allowed are 0 and more"),
+        ({"replaces": "vol1"}, "replaces: found itself"),
+        ({"replaces": "vol0", "swap_pause": 0}, "swap_pause: found 0"),
+        ({**FILESYSTEM, "replaces": "vol0", "format": True}, "format: what is on vol0 is copied, and not made anew"),
     ],
 )
 def test_what_is_wrong_in_itself(params: dict[str, Any], words: str) -> None:
@@ -294,6 +346,19 @@ def test_a_name_of_another_boot_is_not_believed() -> None:
     assert not is_lasting(replace(RECORD, boot="b1", path=""), "b1")
     assert is_lasting(replace(RECORD, boot="b1", path="/dev/disk/by-id/wwn-1"), "b2")
     assert is_lasting(replace(RECORD, boot="b1", connection={"driver_volume_type": "local"}), "b2")
+
+
+def test_where_a_container_is_limited() -> None:
+    groups = "7:blkio:/sub/lxc.payload.web1\n8:pids:/x\n0::/sub/lxc.payload.web1/init.scope"
+    mounts = (
+        "31 24 0:27 /sub /sys/fs/cgroup/blkio rw shared:9 - cgroup cgroup rw,blkio\n"
+        "32 24 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+        "33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"
+    )
+    found = dict(throttles(groups, mounts))
+    assert found["/sys/fs/cgroup/blkio/lxc.payload.web1/blkio.throttle.read_bps_device"] == "0"
+    assert "rbps=max" in found["/sys/fs/cgroup/unified/sub/lxc.payload.web1/io.max"]
+    assert len(found) == 5
 
 
 def test_who_root_is() -> None:

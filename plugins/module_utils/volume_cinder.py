@@ -89,7 +89,8 @@ def claimed(on: Host, wanted: Volume, project: str, record: Record) -> tuple[Vol
     connection = {**wanted.connection, **cloud.connect(note["id"], on.brick.properties(on.address))}
     if connection["data"].get("encrypted") and not connection.get("encryption"):
         raise Refused(
-            f"{wanted.instance}: {wanted.id}: Cinder has it encrypted, needed is encryption, with a passphrase or key file",
+            f"{wanted.instance}: {wanted.id}: Cinder has it encrypted; needed is encryption, with a passphrase or key "
+            "file",
             option="encryption",
         )
     if not record.path:

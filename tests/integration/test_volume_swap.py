@@ -233,7 +233,7 @@ def test_a_copy_that_fails_leaves_both_as_they_were(swap: Swap) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=() if n in (7, 9) else pytest.mark.thorough) for n in range(1, 14)]
+    "number", [pytest.param(n, marks=() if n in (7, 9) else pytest.mark.thorough) for n in range(1, 15)]
 )
 @pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.thorough), "after"])
 def test_a_swap_killed_at_each_change_is_ended_by_the_next_run(swap: Swap, number: int, when: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from .drain import guest_of
 from .instance import CREATING, EVACUATED, Desired
 from .migration import JOURNAL
-from .migration_blockers import of_the_host
+from .migration_blockers import WRONG, of_the_host, wrong_path
 from .migration_read import custom_volumes
 from .placement import Guest, Room, place
 from .volume_devices import VOLUME, volumes_of
@@ -61,6 +61,8 @@ class Lost:
     power: str = "stopped"
     lacks: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    """Volumes that are encrypted on one of the hosts and not on the other."""
 
     @property
     def key(self) -> Key:
@@ -103,6 +105,9 @@ def lost_from(one: Mapping[str, Any], wishes: Wishes) -> Lost:
             if name not in inherited:
                 del devices[name]
             del expanded[name]
+    mixed = tuple(
+        volume for volume, name in volumes_of(devices).items() if wrong_path(devices[name], wishes.volumes.get(volume))
+    )
     for volume, name in volumes_of(devices).items():
         devices[name]["source"] = wishes.volumes.get(volume) or devices[name].get("source", "")
         expanded[name] = devices[name]
@@ -129,6 +134,7 @@ def lost_from(one: Mapping[str, Any], wishes: Wishes) -> Lost:
         power=one["power"] if one["power"] in ("running", "frozen") else "stopped",
         lacks=tuple(left for left in one["left_out"] if left not in said),
         dropped=tuple(dropped),
+        mixed=mixed,
     )
 
 
@@ -167,6 +173,8 @@ def blockers(lost: Lost, wishes: Wishes) -> Iterator[str]:
                 "(lxd_volume_attachment, state: connected) and say it in volumes; the role host_evacuation does so, "
                 "and needs its connection"
             )
+        elif volume in lost.mixed:
+            yield f"volume {volume} (device {name}) is {WRONG}"
     for name, device in devices.items():
         if VOLUME not in device and of_the_host(device) and not wishes.host_devices and name not in declared.devices:
             yield (

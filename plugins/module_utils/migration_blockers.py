@@ -16,6 +16,9 @@ from .volume_devices import VOLUME, volumes_of
 
 HOST_DEVICES = ("unix-char", "unix-block", "unix-hotplug", "usb", "gpu", "pci", "infiniband", "tpm")
 """Devices that are of the host."""
+MAPPING = "/dev/mapper/lxdops-"
+"""Begins the path of a volume that is encrypted (luks.py)."""
+WRONG = "encrypted on one of the hosts and not on the other: say its encryption to both"
 LIVE_CURE = {"it is suspended": "start it first", "method live": "method auto works"}
 ANY = {"0.0.0.0", "[::]"}  # noqa: S104
 """Addresses that stand for all of a host's."""
@@ -119,6 +122,14 @@ def unnamed_volumes(move: Move, source: Current) -> Iterator[str]:
                 "(lxd_volume_attachment, state: connected) and say it in volumes; the roles instance_migration and "
                 "host_maintenance do so, and need its connection"
             )
+        elif wrong_path(source.devices[name], move.volumes[volume]):
+            yield f"volume {volume} (device {name}) is {WRONG}"
+
+
+def wrong_path(device: Mapping[str, str], path: str | None) -> bool:
+    """Whether a path on another host is not of what a device is: an encrypted volume is never had as it is stored."""
+    encrypted = device.get("source", "").startswith(MAPPING)
+    return path is not None and encrypted != path.startswith(MAPPING)
 
 
 def clash(listen: str, other: str) -> bool:

@@ -28,6 +28,7 @@ from integration.watch import never_twice
 
 FILES = Path("/var/tmp/lxdops-moves") / PREFIX  # noqa: S108 where files of a test run that was killed are found
 NAME = "volmove"
+SECRET = "correct-horse-battery"  # noqa: S105 - to be looked for
 SUM = "find /srv/data -type f | sort | xargs sha256sum; dd if=/dev/scratch bs=4k count=256 2>/dev/null | sha256sum"
 
 
@@ -136,6 +137,32 @@ def test_an_instance_moves_with_its_volumes(shared: Shared) -> None:
     again = shared.move("host1", "host2")
     assert again.returncode == 0, again.stdout
     assert re.search("localhost .* changed=0", again.stdout)
+
+
+@pytest.mark.thorough
+def test_a_volume_that_has_another_path_on_the_target(shared: Shared) -> None:
+    on, (source, target) = shared.on, shared.on.hosts
+    for volume in (ID, BLOCK_ID):
+        on.module("host1", instance=NAME, volume=volume, state="detached")
+    made: dict[str, list[dict[str, Any]]] = {}
+    for volume, one in ((ID, shared.filesystem), (BLOCK_ID, shared.block)):
+        # The secret is nobody's: what is local needs none.
+        made[volume] = [
+            {"connection": {"driver_volume_type": "local", "data": {"device_path": path, "auth_password": SECRET}}}
+            for path in one.devices
+        ]
+    mounted: dict[str, Any] = {"mode": "filesystem", "path": "/srv/data", "fstype": "ext4"}
+    on.module("host1", instance=NAME, volume=ID, **made[ID][0], **mounted)
+    on.module("host1", instance=NAME, volume=BLOCK_ID, **made[BLOCK_ID][0], path="/dev/scratch")
+    there, here = ({volume: found[number] for volume, found in made.items()} for number in (1, 0))
+    with never_twice(on.hosts), never_mounted_twice(on.hosts, shared.filesystem):
+        moved = shared.move("host1", "host2", "-vvv", volumes=there, source_volumes=here)
+    assert moved.returncode == 0, moved.stdout
+    assert SECRET not in moved.stdout
+    shared.all_is_on("host2", "host1")
+    sources = {one.get("source") for one in target.query(f"instances/{NAME}")["devices"].values()}
+    assert {shared.filesystem.devices[1], shared.block.devices[1]} <= sources
+    assert SECRET not in str([host.everything() for host in (source, target)]) + str(on.kept("host2"))
 
 
 def test_a_deleted_instance_leaves_its_volumes(shared: Shared) -> None:

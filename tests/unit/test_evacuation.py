@@ -218,6 +218,8 @@ def test_a_volume_goes_along_where_it_is_said_to_be_connected() -> None:
         (fate,) = fates(lost, [target("t1")], Wishes(volumes={"vol1": path}))
         assert (fate.problem, fate.target) == ("", "t1")
         assert fate.lost.data["devices"]["v1"]["source"] == source
+    (bare,) = fates(lost, [target("t1")], Wishes(volumes={"vol1": "/dev/mapper/lxdops-v1"}))
+    assert "encrypted on one of the hosts and not on the other" in bare.problem
 
 
 def test_dropped_volumes_are_named_and_left_out() -> None:

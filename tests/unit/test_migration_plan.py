@@ -415,6 +415,13 @@ def test_which_instances_with_volumes_do_not_move(move: Move, power: str, words:
     assert [one["volume"] for one in refused.value.details["volumes"]] == ["vol1"]
 
 
+def test_an_encrypted_volume_is_not_had_as_it_is_stored() -> None:
+    mapped = {**VOLUME, "source": "/dev/mapper/lxdops-v1"}
+    with pytest.raises(Refused, match="encrypted on one of the hosts and not on the other"):
+        plan(STEPWISE, fresh(here(devices={"v1": mapped})))
+    assert plan(replace(STEPWISE, volumes={"vol1": mapped["source"]}), fresh(here(devices={"v1": mapped})))
+
+
 def test_a_move_gone_on_with_needs_its_volumes_said_too() -> None:
     source = left(with_volume())
     for target in (nowhere(THERE), there(with_volume(), "copied")):

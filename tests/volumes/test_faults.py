@@ -95,7 +95,7 @@ def test_two_share_it_and_the_last_disconnects(place: Place) -> None:
 
 
 def test_killed_at_some_changes_the_next_run_ends_it(guest: Guest) -> None:
-    with storage(guest, "luks2", "killed") as place:
+    with storage(guest, "luks2", "killed", encrypted=True) as place:
         for number in (4, 9, 14):
             assert killed(place, {"path": "/dev/data"}, number, "after")
             place.done(path="/dev/data")
@@ -109,7 +109,7 @@ def test_killed_at_some_changes_the_next_run_ends_it(guest: Guest) -> None:
 @pytest.mark.parametrize("protocol", ["chap", "multipath", "nvme", "fc", "nfs", "rbd", "luks2"])
 def test_killed_at_each_change_the_next_run_ends_it(guest: Guest, protocol: str) -> None:
     attached, detached = {"path": "/dev/data"}, {"state": "detached"}
-    with storage(guest, protocol, f"sweep-{protocol}") as place:
+    with storage(guest, protocol, f"sweep-{protocol}", encrypted=protocol == "luks2") as place:
         number = 1
         while killed(place, attached, number, "after"):
             # Undone, or ended: each in turn.
@@ -131,7 +131,7 @@ def test_killed_at_each_change_the_next_run_ends_it(guest: Guest, protocol: str)
 
 @pytest.mark.thorough
 def test_killed_while_it_is_extended(guest: Guest) -> None:
-    with storage(guest, "luks2", "extend") as place:
+    with storage(guest, "luks2", "extend", encrypted=True) as place:
         place.done(path="/dev/data")
         size, number = 64, 1
         while True:
@@ -188,7 +188,7 @@ def test_what_is_ours_and_nobodys_is_swept_and_nothing_else(place: Place) -> Non
 
 
 def test_secrets_are_nowhere(guest: Guest) -> None:
-    with storage(guest, "luks2", "secret") as place:
+    with storage(guest, "luks2", "secret", encrypted=True) as place:
         guest.shell("journalctl --rotate --vacuum-size=1 >/dev/null 2>&1; rm -f /root/guest.log")
         guest.ask("watch", secrets=[CHAP_SECRET, PASSPHRASE, "planted-4711"])
         guest.shell("sleep 3 & env PLANTED=planted-4711 sleep 3; wait")

@@ -5,7 +5,7 @@
 import pytest
 from volumes.place import MIB, NAME, PASSPHRASE, Guest, Place, storage, wait_until
 
-PROTOCOLS = ("chap", "iscsi", "nvme", "fc", "nfs", "rbd")
+PROTOCOLS = ("chap", pytest.param("iscsi", marks=pytest.mark.thorough), "nvme", "fc", "nfs", "rbd")
 NOTICED = ("nvme", "rbd")
 """The protocols that tell the host of a new size, before it is asked for."""
 TEXT = "written by the guest"
@@ -18,7 +18,7 @@ def test_a_volume_comes_is_written_to_grows_and_goes(guest: Guest, protocol: str
         assert place.stored(4096, len(TEXT)) == TEXT.encode()
 
 
-@pytest.mark.parametrize("kind", ["luks", "luks2"])
+@pytest.mark.parametrize("kind", [pytest.param("luks", marks=pytest.mark.thorough), "luks2"])
 def test_an_encrypted_volume_is_noise_on_the_storage(guest: Guest, kind: str) -> None:
     with storage(guest, kind, f"round-{kind}") as place:
         round_trip(place, 64 * MIB)

@@ -181,11 +181,10 @@ def storage(guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: 
     place = Place(guest, protocol, volume, connection, options, guest.kernel())
     try:
         yield place
-    except BaseException:
-        for name in (NAME, OTHER):
-            place.run(**place.about({"instance": name, "state": "detached", "force": True}))
-        raise
     finally:
+        if guest.kernel() != place.before:
+            for name in (NAME, OTHER):
+                place.run(**place.about({"instance": name, "state": "detached", "force": True}))
         guest.shell(f"target down {volume}")
 
 

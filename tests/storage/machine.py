@@ -160,8 +160,8 @@ def _free_port() -> int:
 def _qemu(machine: Machine, image: Image, disk: Path) -> Sequence[str]:
     directory = machine.directory
     console = "console=ttyS0 root=/dev/vda mitigations=off quiet nowatchdog net.ifnames=0 tsc=reliable"
-    # Two network cards on one cable: the Fibre Channel of the machine.
-    cable = [word for n in (0, 1) for word in (f"-netdev hubport,id=f{n},hubid=1", f"-device e1000,netdev=f{n}")]
+    # Two network cards on one cable: the Fibre Channel of the machine. Its port names are made of their addresses.
+    cable = [f"-netdev hubport,id=f{n},hubid=1 -device e1000,netdev=f{n},mac=02:00:00:00:fc:0{n}" for n in (0, 1)]
     words = [
         "qemu-system-x86_64 -accel tcg,thread=multi,tb-size=1024 -cpu max -smp 2 -machine q35,vmport=off",
         f"-m {MEMORY} -nodefaults -display none -daemonize -pidfile {directory}/pid",

@@ -165,8 +165,9 @@ class Place:
 
 
 @contextmanager
-def storage(guest: Guest, protocol: str, volume: str, mib: int = 64) -> Iterator[Place]:
-    """A blank volume by a protocol, that nothing of is left on the host afterwards."""
+def storage(guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: bool = False) -> Iterator[Place]:
+    """A blank volume by a protocol, that nothing of is left on the host afterwards. ``encrypted``: it is so already,
+    with a header that is opened fast: the usual ones take a minute on this machine."""
     export = {"luks": "chap", "luks2": "chap", "multipath": "iscsi"}.get(protocol, protocol)
     connection = json.loads(guest.shell(f"target up {volume} {export} {mib}", CHAP_SECRET))
     if export == "chap":
@@ -174,14 +175,16 @@ def storage(guest: Guest, protocol: str, volume: str, mib: int = 64) -> Iterator
     options: dict[str, Any] = {"use_multipath": protocol == "multipath"}
     if protocol.startswith("luks"):
         options["encryption"] = {"type": protocol, "passphrase": PASSPHRASE, "format": True}
+    if encrypted:
+        make = f"cryptsetup luksFormat --batch-mode --type {protocol} --pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+        guest.shell(f"{make} --key-file=- /srv/volumes/{volume}", PASSPHRASE)
     place = Place(guest, protocol, volume, connection, options, guest.kernel())
     try:
         yield place
-    except BaseException:
-        for name in (NAME, OTHER):
-            place.run(**place.about({"instance": name, "state": "detached", "force": True}))
-        raise
     finally:
+        if guest.kernel() != place.before:
+            for name in (NAME, OTHER):
+                place.run(**place.about({"instance": name, "state": "detached", "force": True}))
         guest.shell(f"target down {volume}")
 
 

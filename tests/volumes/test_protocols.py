@@ -5,9 +5,12 @@
 import pytest
 from volumes.place import MIB, NAME, PASSPHRASE, Guest, Place, storage, wait_until
 
-PROTOCOLS = ("chap", "iscsi", "nvme", "fc", "nfs", "rbd")
+PROTOCOLS = ("chap", pytest.param("iscsi", marks=pytest.mark.thorough), "nvme", "fc", "nfs", "rbd")
 NOTICED = ("nvme", "rbd")
 """The protocols that tell the host of a new size, before it is asked for."""
+WRITING = """(while [ ! -e /tmp/end ]; do
+    dd if=/dev/zero of=/dev/data bs=64k count=16 seek=64 conv=fsync,notrunc
+done) </dev/null >/dev/null 2>&1 &"""
 TEXT = "written by the guest"
 
 
@@ -18,7 +21,7 @@ def test_a_volume_comes_is_written_to_grows_and_goes(guest: Guest, protocol: str
         assert place.stored(4096, len(TEXT)) == TEXT.encode()
 
 
-@pytest.mark.parametrize("kind", ["luks", "luks2"])
+@pytest.mark.parametrize("kind", [pytest.param("luks", marks=pytest.mark.thorough), "luks2"])
 def test_an_encrypted_volume_is_noise_on_the_storage(guest: Guest, kind: str) -> None:
     with storage(guest, kind, f"round-{kind}") as place:
         round_trip(place, 64 * MIB)
@@ -38,7 +41,7 @@ def test_a_path_is_cut_under_writes_and_heals(guest: Guest) -> None:
         (device,) = place.devices().values()
         assert device["source"].startswith("/dev/disk/by-id/dm-uuid-mpath-")
         assert len(paths(guest)) == 2
-        place.inside("(i=0; while [ ! -e /tmp/end ]; do echo $i; i=$((i + 1)); done > /dev/data; sync) & ")
+        place.inside(WRITING)
         guest.shell("target cut 127.0.0.2")
         try:
             wait_until(lambda: sorted(paths(guest)) == ["active", "failed"], "a path fails", 120)
@@ -47,7 +50,7 @@ def test_a_path_is_cut_under_writes_and_heals(guest: Guest) -> None:
         finally:
             guest.shell("target heal")
         wait_until(lambda: paths(guest) == ["active", "active"], "the path is back", 120)
-        place.inside("touch /tmp/end; wait; rm /tmp/end")
+        place.inside("touch /tmp/end; while pidof dd; do sleep 0.1; done; rm /tmp/end")
         place.grow(96)
         place.proved(path="/dev/data", size="96MiB")
         assert place.inside("blockdev --getsize64 /dev/data").strip() == str(96 * MIB)

@@ -41,7 +41,7 @@ BUSY = "Instance is busy running a"
 """So the server refuses while it is at work on an instance (lxd/instance/operationlock), without an operation."""
 BUSY_PAUSE = 0.2
 OVERTAKEN = "A matching non-reusable operation has now succeeded"
-"""So it refuses a change after another of its kind, that it waited for (the same file)."""
+"""So it refuses a change after another of its kind, which it waited for."""
 
 FILE_FACTS = ("type", "mode", "uid", "gid")
 
@@ -190,7 +190,7 @@ class Server:
             raise Refused(f"project {self.project} is not on {self.name}", option="project", found=self.project)
 
     def twin(self) -> Server:
-        """Another connection to the same server and project, which a thread needs."""
+        """Another connection to the same server and project, for a thread."""
         return connect(self.options, {})
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ class Server:
         return response.json()["metadata"], response.headers.get("ETag", "")
 
     def text(self, path: str, /, **query: Any) -> str:
-        """The raw body of a GET: a log, or a file of a guest."""
+        """The raw body of a GET."""
         return str(self._call("get", path, params=query, is_api=False).text)
 
     @contextmanager
@@ -278,7 +278,7 @@ class Server:
             return
 
     def urls(self) -> tuple[str, ...]:
-        """Where other servers may reach this one: the endpoint, or the addresses it listens on."""
+        """Where other servers may reach this one."""
         if self.endpoint.startswith("https://"):
             return (self.endpoint.rstrip("/"),)
         return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
@@ -309,8 +309,8 @@ class Server:
             time.sleep(BUSY_PAUSE)
 
     def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
-        # A volume's restore has no operation.
-        answer = self._call(method, path, timeout=max(ANSWER, timeout), **request).json()
+        # A volume's restore has no operation. A socket's wait cannot be endless.
+        answer = self._call(method, path, timeout=min(max(ANSWER, timeout), 86400), **request).json()
         if answer.get("type") != "async":
             return answer.get("metadata")
         return self._wait(answer["metadata"], timeout)

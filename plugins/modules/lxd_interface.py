@@ -82,7 +82,8 @@ options:
   ipv4:
     description:
       - Static IPv4 address. A managed bridge gives it by DHCP. A NIC of type V(routed) or V(ipvlan) may have several,
-        which the server sets up when the instance starts; where the NIC comes to a running one, the guest must. V(none) with O(security.ipv4_filtering) blocks the protocol.
+        which the server sets up when the instance starts; where the NIC comes to a running one, the guest must. V(none)
+        with O(security.ipv4_filtering) blocks the protocol.
     type: list
     elements: str
   ipv6:

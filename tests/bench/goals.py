@@ -67,10 +67,10 @@ def limits(life: int, many: int, processors: int, results: Results) -> list[str]
         times = results.of(lives, contests.each("create and start"))
         middle, low, high = ratio(times[contests.CLIENT], [seconds / processors for seconds in work[OURS]])
         lines.append(
-            f"* Create and start {life}: the server itself works {spread(work[OURS])[0]:.3f} s for each instance of ours "
-            f"and {spread(work[contests.CLIENT])[0]:.3f} s for each of `lxc launch`. With all processors on that work "
-            f"alone, which leaves none for a client, it would be {middle:.2f} ({low:.2f} to {high:.2f}) times as fast as "
-            "`lxc launch` in sequence."
+            f"* Create and start {life}: the server itself works {spread(work[OURS])[0]:.3f} s for each instance of "
+            f"ours, and {spread(work[contests.CLIENT])[0]:.3f} s for each of `lxc launch`. With all processors on that "
+            f"work alone, none left for a client, ours would be {middle:.2f} ({low:.2f} to {high:.2f}) times as fast "
+            "as `lxc launch` in sequence."
         )
     sides = results.of(grown, "s")
     if sides:

@@ -137,7 +137,7 @@ def _run(
     on: Api, todo: Sequence[Desired], fleet: Fleet, answers: dict[Any, Any], tell: Callable[[str], None]
 ) -> Iterator[tuple[str, Result]]:
     """Converge them. Starting takes processors, stopping mostly time: each has its own bound."""
-    domain = replace(INSTANCE, read=lambda server, desired: read(Surveyed(server, answers), desired))
+    domain = replace(INSTANCE, read=lambda server, desired: read_instance(Surveyed(server, answers), desired))
     idle: list[Api] = []
 
     def one(desired: Desired) -> Result:

@@ -40,7 +40,7 @@ test-storage: ## tests on a machine with iSCSI, NVMe, Fibre Channel, Ceph, NFS a
 thorough: ## all tests on real daemons: each case on both products, and one by one; about an hour
 	@$(BUILT) thorough
 
-bench: ## this collection, community.general and lxc side by side; an hour; BENCH="--rounds 1 --life 5" for less
+bench: ## this collection, community.general and lxc side by side; half an hour; BENCH="--rounds 1 --life 5" for less
 	@$(BUILT) bench
 
 downtime: ## how long a move interrupts a guest, by method; DOWNTIME="--rounds 1 --size 50" for less

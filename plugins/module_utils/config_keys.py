@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from .errors import Refused
@@ -133,22 +134,17 @@ DEVICE_KINDS = {**dict.fromkeys(DEVICE_SIZES, "size"), **dict.fromkeys(DEVICE_BO
 
 def known(name: str, described: Mapping[str, Key]) -> Key | None:
     """The entry for a key: from the table, else from what the server described."""
-    if name in KEYS:
-        return KEYS[name]
-    for prefix, key in PREFIXES:
-        if name.startswith(prefix):
-            return key
-    if name in described:
-        return described[name]
-    return next((key for prefix, key in _prefixes(described) if name.startswith(prefix)), None)
+    return _in_table(name) or _found(name, described)
 
 
-def _prefixes(table: Mapping[str, Key]) -> list[tuple[str, Key]]:
-    """What the patterns of a table begin with, and their entries."""
-    return [(pattern[:-1], key) for pattern, key in table.items() if pattern.endswith("*")]
+@cache
+def _in_table(name: str) -> Key | None:
+    return _found(name, KEYS)
 
 
-PREFIXES = _prefixes(KEYS)
+def _found(name: str, table: Mapping[str, Key]) -> Key | None:
+    matches = (key for pattern, key in table.items() if pattern[-1] == "*" and name.startswith(pattern[:-1]))
+    return table.get(name) or next(matches, None)
 
 
 def kinds(names: Mapping[str, Any], described: Mapping[str, Key]) -> dict[str, str]:

@@ -65,11 +65,12 @@ def result(
     domain: Domain[On, Desired, Current], desired: Desired, first: Current, after: Current, done: list[str]
 ) -> dict[str, Any]:
     """A module's result."""
+    found, seen = domain.view(first), domain.view(after)
     return {
         "changed": bool(done),
         "steps": done,
-        "diff": {"before": domain.view(first), "after": domain.view(after)},
-        domain.kind: domain.view(after),
+        "diff": {"before": found, "after": seen},
+        domain.kind: seen,
         **domain.report(desired, first),
     }
 

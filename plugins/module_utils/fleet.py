@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,20 +16,19 @@ from .instance import FLEET, REBUILD, Desired
 from .instance_backup import read_instance
 from .instance_domain import INSTANCE
 from .several import Job, Result, failure, several, summary
-from .steps import Api, predict
+from .steps import Api, Reader, predict
 from .wait_for import check_conditions
 
 ENDING = ("stopped", "absent")
 
 
-class Listing:
-    """A server as one GET of all its instances showed it; what else is read of it is asked for once. A ``Reader``."""
+class Surveyed:
+    """A server that is asked once for what a fleet does not change: its pools, networks, profiles, images. To tell who
+    uses one of them takes the server as long as half of a start. A ``Reader``."""
 
-    def __init__(self, on: Api) -> None:
-        self._on = on
-        self._answers: dict[Any, Any] = {}
+    def __init__(self, on: Reader, answers: dict[Any, Any]) -> None:
+        self._on, self.answers = on, answers
         self.name, self.product, self.environment, self.config = on.name, on.product, on.environment, on.config
-        self.instances = {data["name"]: data for data in on.get("instances", recursion=1)}
 
     def has(self, extension: str) -> bool:
         return self._on.has(extension)
@@ -41,15 +40,32 @@ class Listing:
         return self._once(self._on.find, path, query)
 
     def find_tagged(self, path: str) -> tuple[Any, str] | None:
+        return self._on.find_tagged(path)
+
+    def _once(self, ask: Callable[..., Any], path: str, query: Mapping[str, Any]) -> Any:
+        if path.startswith("instances"):
+            return ask(path, **query)
+        key = (ask.__name__, path, *sorted(query.items()))
+        if key not in self.answers:
+            self.answers[key] = ask(path, **query)
+        return self.answers[key]
+
+
+class Listing(Surveyed):
+    """A server as one GET of all its instances showed it."""
+
+    def __init__(self, on: Reader) -> None:
+        super().__init__(on, {})
+        self.instances = {data["name"]: data for data in on.get("instances", recursion=1)}
+
+    def find(self, path: str, /, **query: Any) -> Any | None:
+        data = self.instances.get(path.removeprefix("instances/"))
+        return super().find(path, **query) if data is None else data
+
+    def find_tagged(self, path: str) -> tuple[Any, str] | None:
         """An instance of the listing, without an ETag: nothing is written on the strength of it."""
         data = self.instances.get(path.removeprefix("instances/"))
         return None if data is None else (data, "")
-
-    def _once(self, ask: Callable[..., Any], path: str, query: Mapping[str, Any]) -> Any:
-        key = (ask.__name__, path, *sorted(query.items()))
-        if key not in self._answers:
-            self._answers[key] = ask(path, **query)
-        return self._answers[key]
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,7 @@ class Fleet:
 
 def check_names(names: Sequence[str]) -> None:
     """Refuses a name that is there twice."""
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise Refused(
             f"instances: found more than once: {', '.join(twice)}; a name is allowed once", option="instances"
@@ -87,7 +103,7 @@ def converge_fleet(on: Api, fleet: Fleet, check: bool, tell: Callable[[str], Non
     results = {found["name"]: found for _desired, found in planned}
     todo = [desired for desired, found in planned if desired and (found["changed"] or desired.wait_for)]
     if not check and not (fleet.fail_fast and any("error" in found for found in results.values())):
-        results.update(_run(on, todo, fleet, tell))
+        results.update(_run(on, todo, fleet, listing.answers, tell))
     return summary(list(results.values()), "instances")
 
 
@@ -117,15 +133,26 @@ def _plan(listing: Listing, name: str, make: Callable[[], Desired]) -> tuple[Des
     return desired, {"name": name, **result(INSTANCE, desired, current, predict(current, steps), texts)}
 
 
-def _run(on: Api, todo: Sequence[Desired], fleet: Fleet, tell: Callable[[str], None]) -> Iterator[tuple[str, Result]]:
+def _run(
+    on: Api, todo: Sequence[Desired], fleet: Fleet, answers: dict[Any, Any], tell: Callable[[str], None]
+) -> Iterator[tuple[str, Result]]:
     """Converge them. Starting takes processors, stopping mostly time: each has its own bound."""
+    domain = replace(INSTANCE, read=lambda server, desired: read_instance(Surveyed(server, answers), desired))
+    idle: list[Api] = []
 
     def one(desired: Desired) -> Result:
-        with closing(on.twin()) as server:
-            return {"name": desired.name, **converge(INSTANCE, server, desired, False)}
+        server = idle.pop() if idle else on.twin()
+        try:
+            return {"name": desired.name, **converge(domain, server, desired, False)}
+        finally:
+            idle.append(server)
 
     jobs = [
         Job(desired.name, partial(one, desired), "stop" if desired.state in ENDING else "start") for desired in todo
     ]
-    for job, found in several(jobs, fleet.concurrency, tell, fleet.fail_fast):
-        yield job.name, found
+    try:
+        for job, found in several(jobs, fleet.concurrency, tell, fleet.fail_fast):
+            yield job.name, found
+    finally:
+        for server in idle:
+            server.close()

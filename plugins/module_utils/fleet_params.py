@@ -11,11 +11,12 @@ from .errors import Refused
 from .instance_params import instance_spec
 
 Spec = Mapping[str, Mapping[str, Any]]
+INSTANCE: Spec = instance_spec()
 
 
 def fleet_spec() -> dict[str, dict[str, Any]]:
     """The options of a fleet. Those of an instance have no defaults here: `defaults` of the task come before them."""
-    options = _without_defaults(instance_spec())
+    options = _without_defaults(INSTANCE)
     named = {**options, "name": {"type": "str", "required": True}}
     del options["name"]
     bounds = {"start": {"type": "int", "default": 4}, "stop": {"type": "int", "default": 16}}
@@ -32,8 +33,7 @@ def fleet_spec() -> dict[str, dict[str, Any]]:
 def item_params(item: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
     """The options that an instance has by itself, by the defaults, and by those of lxd_instance; dictionaries are
     merged, the item's keys win. Raises Refused."""
-    spec = instance_spec()
-    return _filled(_over(_named(defaults or {}, spec), _named(item, spec)), spec, item["name"])
+    return _filled(_over(_named(defaults or {}, INSTANCE), _named(item, INSTANCE)), INSTANCE, item["name"])
 
 
 def _without_defaults(spec: Spec) -> dict[str, dict[str, Any]]:

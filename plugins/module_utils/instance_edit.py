@@ -69,17 +69,22 @@ def _expanded(current: Current, inherited: Profile) -> Current:
 
 
 def edited(desired: Desired, current: Current) -> Current:
-    """``current`` with everything the task names laid over it. Refuses unknown keys and devices that cannot be."""
+    """``current`` with everything the task names laid over it, itself where that changes nothing. Refuses unknown keys
+    and devices that cannot be."""
     profiles = current.profiles if desired.profiles is None else desired.profiles
-    config = wanted_config(desired, current)
-    devices = wanted_devices(desired, replace(current, profiles=profiles), profiles != current.profiles)
+    config, devices = wanted_config(desired, current), wanted_devices(desired, current, profiles)
+    description = current.description if desired.description is None else desired.description
+    ephemeral = current.ephemeral if desired.ephemeral is None else desired.ephemeral
+    found = (current.profiles, current.config, current.devices, current.description, current.ephemeral)
+    if (profiles, config, devices, description, ephemeral) == found:
+        return current
     result = replace(
         current,
-        description=current.description if desired.description is None else desired.description,
+        description=description,
         config=config,
         devices=devices,
         profiles=profiles,
-        ephemeral=current.ephemeral if desired.ephemeral is None else desired.ephemeral,
+        ephemeral=ephemeral,
     )
     if profiles != current.profiles:
         return _expanded(result, expand(current.server.profiles, profiles))
@@ -120,11 +125,11 @@ def root_name(devices: Devices) -> str:
     return "root"
 
 
-def wanted_devices(desired: Desired, current: Current, profiles_change: bool) -> dict[str, dict[str, str]]:
-    """The local devices. A device that a profile gives is overridden whole when an option of it changes, masked
-    (``type: none``) when it is removed."""
-    given = expand(current.server.profiles, current.profiles).devices
-    inherited = given if profiles_change else {**current.expanded_devices, **given}
+def wanted_devices(desired: Desired, current: Current, profiles: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """The local devices of an instance with these profiles. A device that a profile gives is overridden whole when an
+    option of it changes, masked (``type: none``) when it is removed."""
+    given = expand(current.server.profiles, profiles).devices
+    inherited = given if profiles != current.profiles else {**current.expanded_devices, **given}
     declared = dict(desired.devices)
     root = root_name({**inherited, **current.devices})
     if desired.root:

@@ -154,6 +154,7 @@ def desired_from(params: Mapping[str, Any]) -> Desired:
         stop_timeout=params["stop_timeout"],
         wait_for=tuple(params.get("wait_for") or ()),
         wait_timeout=params["wait_timeout"],
+        fleet=params.get("fleet"),
     )
 
 

@@ -92,6 +92,8 @@ def report(desired: Desired, current: Current) -> dict[str, Any]:
 def edit(desired: Desired, current: Current) -> Edit:
     """What the task changes of an existing instance, checked."""
     after = edited(desired, current)
+    if after is current:
+        return Edit(current)
     changes = changes_between(current, after, impact(current, after))
     if changes:
         check_edit(current, after)

@@ -65,9 +65,12 @@ def _with_edit_facts(on: Reader, desired: Desired, current: Current) -> Current:
         server = replace(server, profiles=read_profiles(on, current.profiles))
     if desired.target:
         server = replace(server, members=_members(on))
-    current = replace(current, server=server)
+    if server is not current.server:
+        current = replace(current, server=server)
     if desired.source and desired.source.type == "image" and not made_from_surely(desired.source, current):
         current = replace(current, origin=read_origin(on, desired))
+    if not (desired.devices or desired.root or desired.purge_devices) and desired.profiles is None:
+        return current
     after = edited(desired, current)
     if after.devices != current.devices or after.profiles != current.profiles:
         current = replace(current, server=with_places(on, server))

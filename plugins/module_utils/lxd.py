@@ -203,7 +203,8 @@ class Server:
 
     def get(self, path: str, /, **query: Any) -> Any:
         """The ``metadata`` of a GET. Raises NotFound."""
-        return self._call("get", path, params=query).json()["metadata"]
+        # Else pylxd would parse the answer too, only to look at it.
+        return self._call("get", path, params=query, is_api=False).json()["metadata"]
 
     def find(self, path: str, /, **query: Any) -> Any | None:
         """The ``metadata`` of a GET, or None where there is no such object."""
@@ -215,7 +216,7 @@ class Server:
     def find_tagged(self, path: str) -> tuple[Any, str] | None:
         """The ``metadata`` and the ETag of a GET, or None."""
         try:
-            response = self._call("get", path)
+            response = self._call("get", path, is_api=False)
         except NotFound:
             return None
         return response.json()["metadata"], response.headers.get("ETag", "")

@@ -162,7 +162,6 @@ steps:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -185,7 +184,7 @@ def spec() -> dict[str, object]:
 def desired(item: Mapping[str, Any], params: Mapping[str, Any]) -> Desired:
     """What one instance shall be. Raises Refused."""
     given = item_params(item, params["defaults"])
-    return replace(desired_from({**given, "wait_timeout": params["wait_timeout"]}), fleet=params["fleet"])
+    return desired_from({**given, "wait_timeout": params["wait_timeout"], "fleet": params["fleet"]})
 
 
 def work(

@@ -47,17 +47,25 @@ def run(
         return _on_host(action, task_vars)
     variables: dict[str, Any] = {}
     action._compute_environment_string(variables)
+    given = _plain(task.args)
     with _environment(variables):
-        checked = ArgumentSpecValidator(**module.spec()).validate(task.args)
+        checked = ArgumentSpecValidator(**module.spec()).validate(given)
         params = checked.validated_parameters
         if checked.error_messages:
             result = {"failed": True, "msg": _complaint(checked, task.action)}
         else:
             connecting = getattr(module, "connecting", _kept)
             result = outcome(work or module.work, params, os.environ, bool(task.check_mode), connecting)
-    # Through JSON as a module's: the same types, and nothing of ours that a callback or a variable would hold on to.
-    public = remove_values({**result, "invocation": {"module_args": params}}, checked._no_log_values)
-    plain: dict[str, Any] = json.loads(json.dumps(public))
+    public = {**result, "invocation": {"module_args": given}}
+    if checked._no_log_values:
+        public = remove_values(public, checked._no_log_values)
+    return _plain(public)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Through JSON, as a module's arguments and results are: the same types, and nothing of ours that a variable would
+    hold on to. Without Ansible's notes of where each value is from, whose copying would take longer than all else."""
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return plain
 
 

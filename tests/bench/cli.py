@@ -13,6 +13,7 @@ from integration import lab_host
 
 from bench import contests, payload, report
 from bench.contest import Results, run
+from bench.goals import asked, limits, rows
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 MODULES = ("lxd_instance", "lxd_instance_info", "lxd_instances")
@@ -41,18 +42,20 @@ def main() -> None:
     lab_host.lab("up", "--name", name, "--hosts", "1")
     try:
         host = lab_host.load(name)[0]
-        sides = contests.Sides(host)
+        sides, processors = contests.Sides(host), len(os.sched_getaffinity(0))
         field = [
             contests.unchanged_one(sides),
-            contests.life(sides, chosen.life, len(os.sched_getaffinity(0))),
+            contests.life(sides, chosen.life, processors),
             contests.unchanged_many(sides, chosen.fleet),
             *[contests.growth(sides, count) for count in sorted(chosen.growth)],
         ]
         machine = versions(json.loads(host.client("query", "/1.0"))["environment"])
 
-        def save(results: Results, rounds: int) -> None:
+        def save(results: Results) -> None:
             chosen.output.parent.mkdir(exist_ok=True)
-            chosen.output.write_text(report.page(results, rounds, machine, payloads()))
+            goals = rows(asked(chosen.fleet, chosen.life, max(chosen.growth)), results)
+            bounds = limits(chosen.life, max(chosen.growth), processors, results)
+            chosen.output.write_text(report.page(results, chosen.rounds, machine, [*goals, "", *bounds], payloads()))
 
         run(field, chosen.rounds, lambda line: print(line, flush=True), save)
     finally:

@@ -1,6 +1,9 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contests of several sides, in rounds: in each round every side has its turn, and each round begins with another."""
+"""Contests of several sides, in rounds: in each round every side has its turn, and each round begins with another.
+
+A contest has all its rounds before the next begins, so that what it leaves on the host weighs on no other.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,22 +42,20 @@ class Results:
         return {side: all_ for (one, other, side), all_ in self.numbers.items() if (one, other) == (contest, measure)}
 
 
-def run(
-    contests: Sequence[Contest], rounds: int, tell: Callable[[str], None], save: Callable[[Results, int], None]
-) -> None:
-    """Let the contests take place, all of them in each round; ``save`` what is known and the rounds after each."""
+def run(contests: Sequence[Contest], rounds: int, tell: Callable[[str], None], save: Callable[[Results], None]) -> None:
+    """Let the contests take place; ``save`` what is known after each."""
     results = Results()
-    for number in range(rounds):
-        for contest in contests:
-            names = list(contest.sides)
+    for contest in contests:
+        names = list(contest.sides)
+        for number in range(rounds):
             first = number % len(names)
             for name in names[first:] + names[:first]:
                 contest.prepare()
                 turn = contest.sides[name]()
                 results.add(contest.title, name, turn)
                 said = ", ".join(f"{measure} {figure:.3g}" for measure, figure in turn.items())
-                tell(f"round {number + 1} of {rounds}: {contest.title}: {name}: {said}")
-        save(results, number + 1)
+                tell(f"{contest.title}: round {number + 1} of {rounds}: {name}: {said}")
+        save(results)
 
 
 def spread(numbers: Sequence[float]) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from typing import Any
 
@@ -16,8 +17,13 @@ from bench.measure import SideFailed, Spent, command, playbook
 PEER = "community.general"
 AS_MODULE = "lxdops.compute as a module"
 CLIENT = "lxc"
+FLOOR = "an empty playbook and one GET"
+SAME_ARGUMENTS = "the same with a task that takes our arguments and does nothing"
 TASKS, ITEMS = 5, 10
 """Tasks of one play, and items of one loop, of which one is measured."""
+ONE = "one instance, unchanged"
+PEER_STOPS = 10
+"""How many of its instances community.general stops and deletes: a loop, so that each takes as long as any other."""
 
 Task = dict[str, Any]
 Numbers = dict[str, float]
@@ -67,7 +73,7 @@ def unchanged_one(sides: Sides) -> Contest:
         return measured
 
     return Contest(
-        "one instance, unchanged",
+        ONE,
         {
             OURS: turn(sides.ours("task", name=name, config=config)),
             AS_MODULE: turn(sides.ours("task", name=name, config=config, execution="host")),
@@ -111,6 +117,11 @@ def fleet_task(sides: Sides, count: int) -> Task:
     )
 
 
+def many_title(count: int) -> str:
+    """The contest's."""
+    return f"{count} instances, unchanged"
+
+
 def unchanged_many(sides: Sides, count: int) -> Contest:
     """Many instances that are as declared, in one task, in a loop, and asked for by the client."""
     project = project_of(count)
@@ -129,7 +140,7 @@ def unchanged_many(sides: Sides, count: int) -> Contest:
 
     loop = {"loop": many_names(count)}
     return Contest(
-        f"{count} instances, unchanged",
+        many_title(count),
         {
             OURS: turn(fleet_task(sides, count)),
             f"{OURS}, a loop": turn({**sides.ours("task", **declared), **loop}),
@@ -140,26 +151,34 @@ def unchanged_many(sides: Sides, count: int) -> Contest:
     )
 
 
-def growth(sides: Sides, count: int) -> Contest:
-    """The whole of ansible-playbook for unchanged instances, against an empty playbook and the bare listing."""
+def growth_title(count: int) -> str:
+    """The contest's."""
+    return f"ansible-playbook, {count} instances unchanged"
 
-    def ours() -> Numbers:
-        spent, _took = playbook([fleet_task(sides, count)])
+
+def growth(sides: Sides, count: int) -> Contest:
+    """The whole of ansible-playbook for unchanged instances, against the bare listing and a playbook that is empty, or
+    says as much and does nothing: what Ansible itself takes."""
+    ours = fleet_task(sides, count)
+    nothing = {"name": "task", "nothing": ours["lxdops.compute.lxd_instances"]}
+
+    def numbers(task: Task) -> Numbers:
+        spent, _took = playbook([task])
         return {"s": spent.wall, "s of processors": spent.processors, "MiB": spent.memory}
 
-    def floor() -> Numbers:
-        spent, _took = playbook([{"name": "task", "ansible.builtin.meta": "noop"}])
+    def with_listing(task: Task) -> Numbers:
+        took = numbers(task)
         began = time.monotonic()
         sides.host.call("GET", f"instances?recursion=1&project={project_of(count)}")
-        return {
-            "s": spent.wall + time.monotonic() - began,
-            "s of processors": spent.processors,
-            "MiB": spent.memory,
-        }
+        return {**took, "s": took["s"] + time.monotonic() - began}
 
     return Contest(
-        f"ansible-playbook, {count} instances unchanged",
-        {OURS: ours, "an empty playbook and one GET": floor},
+        growth_title(count),
+        {
+            OURS: lambda: numbers(ours),
+            FLOOR: lambda: with_listing({"name": "task", "ansible.builtin.meta": "noop"}),
+            SAME_ARGUMENTS: lambda: with_listing(nothing),
+        },
         lambda: filled(sides.host, count),
     )
 
@@ -177,23 +196,50 @@ def server_seconds(host: LabHost) -> float:
     raise SideFailed("no control group tells what processors the host has used")
 
 
+def life_title(count: int) -> str:
+    """The contest's."""
+    return f"{count} instances"
+
+
+def each(move: str) -> str:
+    """What is measured of a move: the peer does not stop and delete all."""
+    return f"s an instance to {move}"
+
+
+def share(move: str) -> str:
+    """What else is measured of it."""
+    return f"share of the processors that the server had, {move}"
+
+
+def cost(move: str) -> str:
+    """And how much work it is for the server."""
+    return f"s of the server's processors an instance to {move}"
+
+
 def life(sides: Sides, count: int, processors: int) -> Contest:
     """Instances created and started, stopped, and deleted."""
     names = [f"life-{number:02}" for number in range(count)]
     moves = (("create and start", "running"), ("stop", "stopped"), ("delete", "absent"))
 
-    def turn(acts: Sequence[Callable[[], float]]) -> Callable[[], Numbers]:
+    def turn(acts: Sequence[Callable[[], float]], some: Sequence[str] = names) -> Callable[[], Numbers]:
         def measured() -> Numbers:
             numbers = {}
             for (move, status), act in zip(moves, acts, strict=True):
+                whom = names if status == "running" else some
                 before = server_seconds(sides.host)
-                numbers[f"s to {move}"] = seconds = act()
+                seconds = act()
                 used = server_seconds(sides.host) - before
-                numbers[f"share of the processors that the server had, {move}"] = used / seconds / processors
-                sides.expect(status, names)
+                numbers[each(move)] = seconds / len(whom)
+                numbers[share(move)] = used / seconds / processors
+                numbers[cost(move)] = used / len(whom)
+                sides.expect(status, whom)
             return numbers
 
         return measured
+
+    def cleared() -> None:
+        with ThreadPoolExecutor(8) as several:
+            list(several.map(sides.host.remove, names))
 
     def played(task: Task) -> Callable[[], float]:
         return lambda: playbook([task])[1]["task"][0]
@@ -202,14 +248,14 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
         items = [{"name": name} for name in names]
         return played(sides.ours("task", module="lxd_instances", defaults=defaults, instances=items))
 
-    def peer(**options: Any) -> Callable[[], float]:
-        return played({**sides.peers("task", name="{{ item }}", **options), "loop": names})
+    def peer(whom: Sequence[str], **options: Any) -> Callable[[], float]:
+        return played({**sides.peers("task", name="{{ item }}", **options), "loop": list(whom)})
 
     def client(words: str) -> Callable[[], float]:
         return lambda: sides.client(*[f"lxc {words.format(name)}" for name in names]).wall
 
     return Contest(
-        f"{count} instances",
+        life_title(count),
         {
             OURS: turn(
                 [
@@ -220,12 +266,13 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
             ),
             PEER: turn(
                 [
-                    peer(state="started", source={"type": "image", "alias": "tiny"}),
-                    peer(state="stopped", force_stop=True),
-                    peer(state="absent"),
-                ]
+                    peer(names, state="started", source={"type": "image", "alias": "tiny"}),
+                    peer(names[:PEER_STOPS], state="stopped", force_stop=True),
+                    peer(names[:PEER_STOPS], state="absent"),
+                ],
+                names[:PEER_STOPS],
             ),
             CLIENT: turn([client("launch tiny {}"), client("stop --force {}"), client("delete {}")]),
         },
-        lambda: sides.host.remove(*names),
+        cleared,
     )

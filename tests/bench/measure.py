@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 PLUGINS = Path(__file__).with_name("callback_plugins")
+ACTIONS = Path(__file__).with_name("action_plugins")
 
 
 class SideFailed(Exception):
@@ -55,6 +56,7 @@ def playbook(tasks: Sequence[Mapping[str, Any]]) -> tuple[Spent, dict[str, list[
         play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]))
         environment = {
             **os.environ,
+            "ANSIBLE_ACTION_PLUGINS": str(ACTIONS),
             "ANSIBLE_CALLBACK_PLUGINS": str(PLUGINS),
             "ANSIBLE_CALLBACKS_ENABLED": "stopwatch",
             "ANSIBLE_PIPELINING": "true",

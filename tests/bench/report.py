@@ -19,6 +19,12 @@ round. Times are those of one machine on one day; the ratios are what to look at
 
 {machine}
 
+| asked | | measured | holds |
+|---|---|---|---|
+{goals}
+
+Everything that was measured:
+
 | what | measured | side | number | times {ours} |
 |---|---|---|---|---|
 {rows}
@@ -48,8 +54,15 @@ def rows(results: Results) -> list[str]:
     return lines
 
 
-def page(results: Results, rounds: int, versions: str, notes: Sequence[str]) -> str:
+def page(results: Results, rounds: int, versions: str, goals: Sequence[str], notes: Sequence[str]) -> str:
     """docs/benchmarks.md."""
     machine = f"{versions}; Python {platform.python_version()}, Linux {platform.release()}."
-    text = PAGE.format(rounds=rounds, machine=machine, ours=OURS, rows="\n".join(rows(results)), notes="\n".join(notes))
+    text = PAGE.format(
+        rounds=rounds,
+        machine=machine,
+        ours=OURS,
+        goals="\n".join(goals).rstrip("\n"),
+        rows="\n".join(rows(results)),
+        notes="\n".join(notes),
+    )
     return text.rstrip("\n") + "\n"

@@ -95,15 +95,18 @@ def host(request: pytest.FixtureRequest) -> LabHost:
 
 
 def lane_of(request: pytest.FixtureRequest) -> Lane:
-    """The lane that a fixture's parameter names: PRODUCT-WAY."""
-    product, way = request.param.split("-")
+    """The lane that a fixture's parameter names: PRODUCT-WAY, and the front end where it is not EXECUTION."""
+    product, way, *execution = request.param.split("-")
     host: LabHost = request.getfixturevalue(f"{product}_hosts")[0]
-    return Lane(host, getattr(host, way) | {"execution": EXECUTION})
+    return Lane(host, getattr(host, way) | {"execution": execution[0] if execution else EXECUTION})
 
 
-@pytest.fixture(scope="session", params=["lxd-unix", pytest.param("incus-https", marks=pytest.mark.thorough)])
+LANES = ["lxd-unix", *(pytest.param(lane, marks=pytest.mark.thorough) for lane in ("incus-https", "lxd-unix-host"))]
+
+
+@pytest.fixture(scope="session", params=LANES)
 def lane(request: pytest.FixtureRequest) -> Lane:
-    """Each product and each way to a host; test_instance_lanes.py has all four pairs."""
+    """Each product, each way to a host, and each front end; test_instance_lanes.py has all four pairs of the first."""
     return lane_of(request)
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two front ends, the module and the controller's own process: the same results, and each where it should be."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -125,3 +126,16 @@ def test_the_controllers_process_by_force_whatever_the_connection(run_play: Call
 def test_a_lane_may_choose(lxd: LabHost) -> None:
     with pytest.raises(AssertionError, match="value of execution must be one of: auto, controller, host, got: here"):
         Lane(lxd, lxd.unix | {"execution": "here"}).done(name=NAME, state="absent")
+
+
+@pytest.mark.parametrize(
+    ("callback", "lines"), [("default", 2), pytest.param("oneline", 0, marks=pytest.mark.thorough)]
+)
+def test_progress_is_told_but_in_a_terse_callback(
+    run_play: Callable[..., str], monkeypatch: pytest.MonkeyPatch, callback: str, lines: int
+) -> None:
+    monkeypatch.setenv("ANSIBLE_STDOUT_CALLBACK", callback)
+    instances = [{"name": f"{NAME}{number}", "source": TINY, "state": "present"} for number in range(2)]
+    printed = run_play({"lxdops.compute.lxd_instances": {"instances": instances}, "run_once": True})
+    told = re.findall(rf"^\[lxdops\.compute\.lxd_instances\] [12]/2 \d+ s {NAME}[01]: create", printed, re.MULTILINE)
+    assert len(told) == lines, printed

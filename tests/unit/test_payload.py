@@ -17,7 +17,7 @@ MOST = {
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
     "lxd_instance": (19, 48),
-    "lxd_instances": (22, 50),
+    "lxd_instances": (22, 51),
     "lxd_interface": (20, 49),
     "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),

@@ -22,8 +22,8 @@ MOST = {
     "lxd_migration": (27, 64),
     "lxd_rebuild": (25, 55),
     "lxd_snapshot": (38, 88),
-    "lxd_volume_attachment": (41, 92),
-    "lxd_volume_attachment_info": (33, 71),
+    "lxd_volume_attachment": (41, 91),
+    "lxd_volume_attachment_info": (33, 70),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

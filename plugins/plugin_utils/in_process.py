@@ -40,6 +40,10 @@ def run(
     """A task's result: from the module's work (or ``work`` in its place) in this process where that is asked for or
     makes no difference, else from the module."""
     task = action._task
+    spec = module.spec()
+    misfit = _misfit(spec["argument_spec"], task.args)
+    if misfit:
+        raise AnsibleActionFail(misfit)
     execution = task.args.get("execution", "auto")
     if execution == "controller" and task.async_val:
         raise AnsibleActionFail("execution: found controller with async, which only a module can do: allowed is host")
@@ -49,7 +53,7 @@ def run(
     action._compute_environment_string(variables)
     given = _plain(task.args)
     with _environment(variables):
-        checked = ArgumentSpecValidator(**module.spec()).validate(given)
+        checked = ArgumentSpecValidator(**spec).validate(given)
         params = checked.validated_parameters
         if checked.error_messages:
             result = {"failed": True, "msg": _complaint(checked, task.action)}
@@ -67,6 +71,24 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     hold on to. Without Ansible's notes of where each value is from, whose copying would take longer than all else."""
     plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return plain
+
+
+def _misfit(spec: Mapping[str, Any], args: Mapping[str, Any], within: str = "") -> str:
+    """What is wrong with a number or a bool in the place of a dictionary, or nothing: Ansible's own validation ends
+    with a TypeError there (parameters.py _validate_sub_spec)."""
+    for name, about in spec.items():
+        options, value = about.get("options"), args.get(name)
+        if not options or value is None:
+            continue
+        parts = {f"[{number}]": part for number, part in enumerate(value)} if isinstance(value, list) else {"": value}
+        for at, part in parts.items():
+            where = f"{within}{name}{at}"
+            if isinstance(part, (bool, int, float)):
+                return f"argument '{where}' is of type {type(part).__name__} and we were unable to convert to dict"
+            found = _misfit(options, part, f"{where}.") if isinstance(part, Mapping) else ""
+            if found:
+                return found
+    return ""
 
 
 def _complaint(checked: ValidationResult, name: str) -> str:

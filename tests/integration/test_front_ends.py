@@ -38,6 +38,7 @@ def _cleaned(lxd: LabHost) -> Iterator[None]:
         pytest.param({"state": "absent", "stop_timeout": "5"}, False, id="nothing to do, a number as text"),
         pytest.param({"source": {"alias": "nope"}}, False, id="refused", marks=pytest.mark.thorough),
         pytest.param({"nama": "x"}, False, id="unknown option"),
+        pytest.param({"root": True}, False, id="a bool for a dictionary"),
         pytest.param({"stop_timeout": "soon"}, False, id="not a number", marks=pytest.mark.thorough),
         pytest.param({"endpoint": "/nowhere/unix.socket"}, False, id="no such socket", marks=pytest.mark.thorough),
     ],

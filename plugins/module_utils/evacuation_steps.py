@@ -13,7 +13,8 @@ from .errors import OperationFailed, Refused
 from .evacuation import Lost
 from .instance import EVACUATED, Current, Server, view
 from .instance_read import read_current
-from .instance_steps import Delete, powers, rewrite
+from .instance_steps import Delete, powers
+from .instance_write import rewrite
 from .migration import starting
 from .steps import Api, Step
 from .volume_devices import shown_volumes

@@ -21,7 +21,8 @@ from typing import IO, Any, cast
 from .errors import MissingLibrary, NotFound
 from .instance import Current, Desired, Origin, owned
 from .instance_read import read, read_profiles
-from .instance_steps import Create, insist
+from .instance_steps import Create
+from .instance_write import insist
 from .steps import Api, Reader
 
 INDEX = "backup/index.yaml"

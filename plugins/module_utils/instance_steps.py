@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import Conflict, NotFound, OperationFailed, Refused, TimedOut
+from .errors import NotFound, OperationFailed, Refused, TimedOut
 from .instance import CREATING, Current, Source, shown_config, with_servers_keys
+from .instance_write import insist, replace_instance, writable
 from .steps import Api
 
 MARGIN = 30.0
@@ -130,7 +131,7 @@ class Update:
         return self.after.with_power(current.power)
 
     def run(self, on: Api) -> None:
-        on.put(f"instances/{self.after.name}", self.body(self.after.config), self.etag)
+        replace_instance(on, self.after.name, self.body(self.after.config), self.etag)
 
     def body(self, config: Mapping[str, str]) -> dict[str, Any]:
         """The body of ``PUT /1.0/instances/NAME``."""
@@ -261,7 +262,7 @@ class Reconfigure:
             # Stopping changes the server's own keys, so the ETag and those keys are read again.
             data, etag = on.find_tagged(f"instances/{self.update.after.name}") or ({}, "")
             config = with_servers_keys(self.update.after.config, data.get("config", {}))
-            on.put(f"instances/{self.update.after.name}", self.update.body(config), etag)
+            replace_instance(on, self.update.after.name, self.update.body(config), etag)
         finally:
             self.start.run(on)
 
@@ -298,35 +299,6 @@ def thaw(on: Api, name: str) -> None:
     except OperationFailed:
         if on.get(f"instances/{name}")["status"] == "Frozen":
             raise
-
-
-def writable(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an instance that a PUT replaces."""
-    return {key: data[key] for key in ("architecture", "config", "description", "devices", "ephemeral", "profiles")}
-
-
-def insist(write: Callable[[], None]) -> None:
-    """Write, and twice again where somebody else was faster: the server changes its own keys of an instance on its own
-    time after a start or a stop. ``write`` reads anew each time."""
-    for _attempt in (1, 2):
-        try:
-            write()
-        except Conflict:
-            continue
-        return
-    write()
-
-
-def rewrite(on: Api, name: str, config: Callable[[dict[str, str]], dict[str, str]], **changed: Any) -> None:
-    """Change an instance, guarded by its ETag. ``config``: what its config becomes; ``changed``: other keys of it.
-
-    Not by PATCH, with which LXD 5.0 also empties the description.
-    """
-    found = on.find_tagged(f"instances/{name}")
-    if found is None:
-        raise NotFound(f"{name} is no longer on {on.name}")
-    data, etag = found
-    on.put(f"instances/{name}", {**writable(data), "config": config(data["config"]), **changed}, etag)
 
 
 def changes_between(before: Current, after: Current, impact: Mapping[str, str]) -> tuple[Change, ...]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from .errors import LxdError, NotFound, OperationFailed
 from .instance import Current
-from .instance_steps import NEXT_BOOT, Power, Update, insist, writable
+from .instance_steps import NEXT_BOOT, Power, Update
+from .instance_write import insist, replace_instance, writable
 from .steps import Api
 
 LACKING = (
@@ -100,7 +101,7 @@ class PlugCold:
             devices = {name: options for name, options in data["devices"].items() if name != self.device}
             if device is not None:
                 devices[self.device] = dict(device)
-            on.put(f"instances/{self.after.name}", {**writable(data), "devices": devices}, etag)
+            replace_instance(on, self.after.name, {**writable(data), "devices": devices}, etag, data)
 
         insist(write)
 

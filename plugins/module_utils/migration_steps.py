@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut, Unreachable
 from .instance import Current, power_of
-from .instance_steps import Power, powers, rewrite
+from .instance_steps import Power, powers
+from .instance_write import rewrite
 from .migration import (
     HELD,
     JOURNAL,

@@ -18,7 +18,8 @@ from .errors import Refused
 from .instance import CREATING, SOURCE, Current, Server, current_from, owned
 from .instance_params import check_name
 from .instance_read import read_current
-from .instance_steps import Delete, insist, rewrite
+from .instance_steps import Delete
+from .instance_write import insist, rewrite
 from .migration import Link, Move, Place
 from .migration_blockers import blockers, devices_there, of_the_host
 from .migration_read import read_origin, read_place

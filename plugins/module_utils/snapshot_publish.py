@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import NotFound, OperationFailed, Refused
-from .instance_steps import insist
+from .instance_write import insist
 from .snapshot import Shelf, Snapshot, Wanted
 from .snapshot_image import ORIGIN, Image, Publish, Published, image_from, laid_over
 from .steps import Api, Reader, Step

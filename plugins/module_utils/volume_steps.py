@@ -11,7 +11,7 @@ from typing import Any
 from .block import Disk, boot, find_disk, holders_after, stable_path
 from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
-from .instance_steps import rewrite, writable
+from .instance_write import replace_instance, rewrite, writable
 from .volume import Attachment, Host, User, Volume, device_of, disk_of
 from .volume_cinder import claimed, completed, forget, key_of, relinquish
 from .volume_devices import VOLUME, released, with_released
@@ -310,7 +310,7 @@ def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str]
         if devices == data["devices"]:
             return
         try:
-            on.api.put(f"instances/{instance}", {**writable(data), "devices": devices}, etag)
+            replace_instance(on.api, instance, {**writable(data), "devices": devices}, etag, data)
             return
         except Conflict:
             if attempt == 3:

@@ -109,7 +109,7 @@ def test_a_daemon_killed_in_the_middle_of_a_creation(unix: Lane) -> None:
 
 def test_two_tasks_that_change_different_keys_at_once_both_survive(unix: Lane) -> None:
     unix.host.make(NAME)
-    for number in range(5):
+    for number in range(10):
         both = [
             started({**unix.connection, "name": NAME, "state": "present", "config": {f"user.{key}": number}})
             for key in ("a", "b")

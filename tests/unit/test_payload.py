@@ -11,19 +11,19 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (23, 55),
-    "lxd_drain": (32, 74),
-    "lxd_evacuation": (30, 71),
+    "lxd_console": (24, 56),
+    "lxd_drain": (33, 76),
+    "lxd_evacuation": (31, 72),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
-    "lxd_instance": (19, 48),
-    "lxd_instances": (22, 51),
-    "lxd_interface": (20, 49),
-    "lxd_migration": (27, 64),
-    "lxd_rebuild": (25, 55),
-    "lxd_snapshot": (38, 88),
-    "lxd_volume_attachment": (41, 91),
-    "lxd_volume_attachment_info": (33, 70),
+    "lxd_instance": (20, 49),
+    "lxd_instances": (23, 52),
+    "lxd_interface": (21, 50),
+    "lxd_migration": (28, 65),
+    "lxd_rebuild": (26, 56),
+    "lxd_snapshot": (39, 89),
+    "lxd_volume_attachment": (42, 92),
+    "lxd_volume_attachment_info": (33, 67),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -86,7 +86,7 @@ def key_of(encryption: Mapping[str, Any]) -> bytes:
 
 
 def _check_free(path: str, mapping: str) -> None:
-    """Refuses a device that somebody else has, maybe as another volume. It was there before, so it is not taken away."""
+    """Refuses a device that somebody else has, maybe as another volume: then it is not taken away either."""
     lower = None if os.path.exists(f"/dev/mapper/{mapping}") else find_disk(path)
     held = holders_after(lower, GRACE) if lower else ()
     if held:

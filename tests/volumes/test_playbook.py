@@ -15,14 +15,22 @@ TASKS = """
   environment: {PYTHONPATH: /opt/lxdops}
   tasks:
     - name: Attach
-      lxdops.compute.lxd_volume_attachment: "{{ wanted }}"
+      lxdops.compute.lxd_volume_attachment: &wanted
+        instance: "{{ wanted.instance }}"
+        volume: "{{ wanted.volume }}"
+        connection: "{{ wanted.connection }}"
+        encryption: "{{ wanted.encryption }}"
+        path: "{{ wanted.path }}"
       register: first
     - name: Again
-      lxdops.compute.lxd_volume_attachment: "{{ wanted }}"
+      lxdops.compute.lxd_volume_attachment: *wanted
       register: second
       failed_when: second is changed
     - name: Gone
-      lxdops.compute.lxd_volume_attachment: "{{ gone }}"
+      lxdops.compute.lxd_volume_attachment:
+        instance: "{{ wanted.instance }}"
+        volume: "{{ wanted.volume }}"
+        state: detached
     - name: What is left
       lxdops.compute.lxd_volume_attachment_info: {connector: true}
       register: info

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .block import find_disk, holders_after
-from .errors import LxdError, OperationFailed, Refused, TimedOut
+from .errors import LxdError, OperationFailed, Refused
 from .host_program import run_program
 from .loop import attach_loop, detach_loop, grow_loop, leave_share, share_of
 from .luks import KINDS, close_luks, grow_luks, make_luks, open_luks
@@ -37,10 +37,10 @@ class Layers:
         if connection["driver_volume_type"] != "local":
             # The names that a device keeps are made on udev's own time.
             run_program("udevadm", "settle", "--timeout=15", allowed=(0, 1))
+        if connection.get("encryption"):
+            _check_free(found["path"], connection["encryption"]["mapping"])
         try:
             return _with_layers(connection, found)
-        except TimedOut:
-            raise  # It is in use, and must not go.
         except LxdError:
             self.disconnect(connection, {"under": found})
             raise
@@ -85,6 +85,14 @@ def key_of(encryption: Mapping[str, Any]) -> bytes:
         ) from None
 
 
+def _check_free(path: str, mapping: str) -> None:
+    """Refuses a device that somebody else has, maybe as another volume: then it is not taken away either."""
+    lower = None if os.path.exists(f"/dev/mapper/{mapping}") else find_disk(path)
+    held = holders_after(lower, GRACE) if lower else ()
+    if held:
+        raise Refused(f"{path} is in use on this host, and stays connected: {'; '.join(held)}", found=list(held))
+
+
 def _with_layers(connection: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     path, layers = found["path"], dict(found)
     if connection["driver_volume_type"] in FILES:
@@ -102,12 +110,8 @@ def _open(path: str, encryption: Mapping[str, Any]) -> dict[str, Any]:
     kind, mapping, key = encryption["type"], encryption["mapping"], key_of(encryption)
     if kind not in KINDS:
         raise Refused(f"encryption.type: found {kind}, allowed are {', '.join(KINDS)}", option="encryption")
-    if not os.path.exists(f"/dev/mapper/{mapping}"):
-        held = holders_after(lower, GRACE)
-        if held:
-            raise TimedOut(f"{path} is in use on this host, and stays connected: {'; '.join(held)}", found=list(held))
-        if encryption.get("format"):
-            make_luks(path, mapping, kind, key, encryption.get("cipher") or "", encryption.get("key_size") or 0)
+    if encryption.get("format") and not os.path.exists(f"/dev/mapper/{mapping}"):
+        make_luks(path, mapping, kind, key, encryption.get("cipher") or "", encryption.get("key_size") or 0)
     top = find_disk(open_luks(path, mapping, kind, key))
     if top is None:
         raise OperationFailed(f"/dev/mapper/{mapping} is no block device with a size")

@@ -86,10 +86,10 @@ def test_two_share_it_and_the_last_disconnects(place: Place) -> None:
     first = place.done(state="detached")
     assert first["steps"] == [f"detach volume {place.volume} from {NAME}"]
     assert place.guest.kernel() != place.before
-    place.inside("sleep 600 </srv/data/file >/dev/null 2>&1 &", OTHER)
+    place.inside("sleep 600 </srv/data/file >/dev/null 2>&1 & echo $! >/tmp/pid", OTHER)
     busy = place.task(state="detached", instance=OTHER)
     assert "it is in use, and stays attached: process" in busy["msg"]
-    place.inside("echo usable > /srv/data/file; sync; pkill sleep", OTHER)
+    place.inside("echo usable > /srv/data/file; sync; kill $(cat /tmp/pid)", OTHER)
     place.done(state="detached", instance=OTHER)
     place.nothing_is_left()
 
@@ -199,8 +199,10 @@ def test_secrets_are_nowhere(guest: Guest) -> None:
         assert [line for line in lines if line not in nodes] == []
         place.grow(96)
         results.append(place.proved(path="/dev/data", size="96MiB"))
-        wrong = {"type": "luks2", "passphrase": PASSPHRASE + "x"}
-        results.append(place.task(encryption=wrong, volume="secret2"))
+        # The same device as another volume: it is refused, and stays that of the first.
+        results.append(place.task(volume="another", path="/dev/other"))
+        assert "is in use on this host, and stays connected" in results[-1]["msg"]
+        place.inside("dd if=/dev/data of=/dev/null bs=4096 count=1")
         results.append(place.proved(state="detached"))
         seen = guest.ask("seen")["found"]
         assert [line for line in seen if "planted" in line], "the watch sees nothing at all"

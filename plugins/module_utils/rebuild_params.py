@@ -18,9 +18,11 @@ WORD = re.compile(r"^[A-Za-z0-9._:-]{1,64}$")
 def rebuild_spec() -> dict[str, dict[str, Any]]:
     """The options of a rebuild, as AnsibleModule wants them; documented in modules/lxd_rebuild.py."""
     instance = instance_spec()
+    source = {key: one for key, one in instance["source"]["options"].items() if key not in ("file", "sha256")}
+    source["type"] = {**source["type"], "choices": ["image", "copy", "none"]}
     return {
         "name": instance["name"],
-        "source": {**instance["source"], "required": True},
+        "source": {"type": "dict", "options": source, "required": True},
         "config": instance["config"],
         "rebuild_id": {"type": "str"},
         "snapshots": {"type": "str", "choices": ["refuse", "delete", "keep"], "default": "refuse"},

@@ -86,13 +86,17 @@ class Client(WebSocketBaseClient):  # type: ignore[misc]
             assert self.once()
         return prompt in self.heard
 
-    def says(self, line: str, answer: bytes) -> None:
-        """Send a line, and hear until an answer to it comes."""
+    def answers(self, line: str, answer: bytes) -> bool:
+        """Whether an answer to a line comes before the guest is silent for five seconds."""
         self.heard = b""
         self.send(f"{line}\r".encode(), binary=True)
-        while answer not in self.heard:
-            assert select.select([self.sock], [], [], 20)[0], f"no answer {answer!r}, but {self.heard!r}"
+        while answer not in self.heard and select.select([self.sock], [], [], 5)[0]:
             assert self.once()
+        return answer in self.heard
+
+    def logs_in(self) -> bool:
+        """Whether the name and the password lead to a shell. What is typed while a login begins anew is lost."""
+        return self.answers("root", b"assword: ") and self.answers(WORD, b"# ")
 
 
 @contextmanager
@@ -268,13 +272,12 @@ def test_a_session_is_handed_to_another_client(lane: Lane, tmp_path: Path) -> No
     others = [{"send": "", "expect": "login: $"}]
     with both(lane.host, whole, secrets) as data:
         wait_until(lambda: data.asks(b"login: "), "it is asked for a login")
-        for line, answer in (
-            ("root", b"assword: "),
-            (WORD, b"# "),
-            ("echo $((6 * 7))", b"\n42\r"),
-            ("exit", b"login: "),
-        ):
-            data.says(line, answer)
+        if lane.host.product == "lxd":
+            # On Incus only a conversation by `run` is shown to log in: this client's name is not taken there.
+            wait_until(data.logs_in, "it is logged in")
+            assert data.answers("echo $((6 * 7))", b"\n42\r")
+            assert data.answers("exit", b"login: ")
+            wait_until(lambda: data.asks(b"login: "), "it is asked for a login again")
         refused = console(lane, type="serial", run=others)
         assert f"the console is open already, by operation {whole['operation']} since " in refused["msg"]
         assert refused["error"] == "Refused"

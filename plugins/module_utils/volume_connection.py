@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .block import Disk
-from .errors import LxdError, OperationFailed, Refused
+from .errors import LxdError, Refused
 from .steps import Step
 from .volume import Attachment, Host, Volume, here, matches, others, own_device
 from .volume_devices import released, with_released
 from .volume_record import Record
 from .volume_secrets import without_secrets
-from .volume_steps import UNKNOWN, Attach, note_released, release, write_device
+from .volume_steps import UNKNOWN, Attach, note_released, release, taking_back, undo_connection, write_device
 
 Steps = list[Step[Attachment, Host]]
 
@@ -76,29 +76,16 @@ class Connect:
             attach = Attach(wanted, self.project, self.server, 0, self.alone, plugged=True)
             disk, record = attach.connect(on, record)
         except LxdError as error:
-            if new and self.device is None:
-                self._undo(on, error)
+            made = on.records.find(wanted.id, wanted.device) if new and self.device is None else None
+            if made:
+                with taking_back(error):
+                    undo_connection(on, made, error)
             raise
         if self.device is not None:
             if self.replug:
                 # The server plugs in again only what it is told to.
                 write_device(on, wanted.instance, wanted.id, None)
             write_device(on, wanted.instance, wanted.id, {**self.device, "source": disk.path})
-
-    def _undo(self, on: Host, error: LxdError) -> None:
-        """Forget what was not there before."""
-        record = on.records.find(self.wanted.id, self.wanted.device)
-        if record is None:
-            return
-        try:
-            if isinstance(error, Refused) and not record.path:
-                on.records.remove(record)  # os-brick could not even begin.
-            else:
-                release(on, record, force=False)
-        except LxdError as second:
-            raise OperationFailed(
-                f"{error.message} What was done could not be taken back: {second.message}", **error.details
-            ) from None
 
 
 @dataclass(frozen=True)

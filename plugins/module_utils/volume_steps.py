@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .block import Disk, boot, find_disk, holders_after, stable_path
-from .errors import Conflict, LxdError, NotFound, OperationFailed, Refused, TimedOut
+from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
-from .instance_write import replace_instance, rewrite, writable
+from .instance_write import insist, replace_instance, rewrite, writable
 from .volume import Attachment, Host, User, Volume, device_of, disk_of
 from .volume_cinder import claimed, completed, forget, key_of, relinquish
 from .volume_devices import VOLUME, released, with_released
@@ -173,22 +174,16 @@ class Attach:
     def _undo(self, on: Host, error: LxdError) -> None:
         """Take back what this step did; what others use stays."""
         wanted = self.wanted
-        try:
+        with taking_back(error):
             if not self.plugged:
                 write_device(on, wanted.instance, wanted.id, None)
             record = on.records.find(wanted.id, wanted.device)
             if record is None or self.plugged:
                 return
-            if not self.alone:
-                relinquish(on, record, key_of(self.project, wanted.instance))
-            elif isinstance(error, Refused) and not record.path:
-                forget(on, record)  # os-brick could not even begin.
+            if self.alone:
+                undo_connection(on, record, error)
             else:
-                release(on, record, force=False)
-        except LxdError as second:
-            raise OperationFailed(
-                f"{error.message} What was done could not be taken back: {second.message}", **error.details
-            ) from None
+                relinquish(on, record, key_of(self.project, wanted.instance))
 
     def _is_mine(self, user: User) -> bool:
         return (user.project, user.instance) == (self.project, self.wanted.instance)
@@ -293,11 +288,31 @@ def release(on: Host, record: Record, force: bool) -> None:
     forget(on, record)
 
 
+def undo_connection(on: Host, record: Record, error: LxdError) -> None:
+    """Disconnect and forget what a step connected that failed with an error."""
+    if isinstance(error, Refused) and not record.path:
+        forget(on, record)  # os-brick could not even begin.
+    else:
+        release(on, record, force=False)
+
+
+@contextmanager
+def taking_back(error: LxdError) -> Iterator[None]:
+    """What fails while the work of a step that failed is taken back is told with the error that is the reason."""
+    try:
+        yield
+    except LxdError as second:
+        raise OperationFailed(
+            f"{error.message} What was done could not be taken back: {second.message}", **error.details
+        ) from None
+
+
 def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str] | None, instead: str = "") -> None:
     """Let an instance have the device of a volume, or none. ``instead``: a volume whose device goes by the same
     write."""
     gone = (volume, instead or volume)
-    for attempt in (1, 2, 3):
+
+    def write() -> None:
         found = on.api.find_tagged(f"instances/{instance}")
         if found is None:
             if device is None:
@@ -307,14 +322,10 @@ def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str]
         devices = {name: one for name, one in data["devices"].items() if one.get(VOLUME) not in gone}
         if device is not None:
             devices[_name(data["devices"], volume)] = dict(device)
-        if devices == data["devices"]:
-            return
-        try:
+        if devices != data["devices"]:
             replace_instance(on.api, instance, {**writable(data), "devices": devices}, etag, data)
-            return
-        except Conflict:
-            if attempt == 3:
-                raise
+
+    insist(write)
 
 
 def note_released(on: Host, instance: str, device: str, gone: bool) -> None:

@@ -26,7 +26,7 @@ from .volume import LIMITS, Attachment, Host, Volume, container_name, disk_of, o
 from .volume_cinder import forget
 from .volume_limits import Unlimit
 from .volume_record import Record
-from .volume_steps import GRACE, Attach, release, write_device
+from .volume_steps import GRACE, Attach, release, taking_back, write_device
 from .volume_swap_end import give_back, give_up
 from .watchdog import watched
 
@@ -213,7 +213,7 @@ class Swap:
     def _undo(self, on: Host, copy: Copy | None, error: LxdError) -> None:
         """The instance has the old volume, and the new one is blank, or looks so, and is not connected."""
         wanted = self.attach.wanted
-        try:
+        with taking_back(error):
             if give_back(on, wanted.instance, wanted.id, self.old.volume, self.device):
                 return  # The new one is in its place after all: the next run ends that.
             record = on.records.find(wanted.id, wanted.device)
@@ -223,10 +223,6 @@ class Swap:
                 release(on, record, force=False)
             elif record:
                 forget(on, record)
-        except LxdError as second:
-            raise OperationFailed(
-                f"{error.message} What was done could not be taken back: {second.message}", **error.details
-            ) from None
 
     @property
     def _where(self) -> str:

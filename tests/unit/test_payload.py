@@ -23,7 +23,7 @@ MOST = {
     "lxd_rebuild": (26, 56),
     "lxd_snapshot": (39, 89),
     "lxd_volume_attachment": (42, 92),
-    "lxd_volume_attachment_info": (33, 67),
+    "lxd_volume_attachment_info": (33, 68),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

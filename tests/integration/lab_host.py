@@ -187,7 +187,7 @@ class LabHost:
             name = instance["name"]
             if name in names:
                 if instance["status"] != "Stopped":
-                    self.power(name, "stop", force=True)
+                    self.power(name, "stop", force=True, timeout=120)
                 if name in self.instances():  # an ephemeral one is gone
                     self.call("DELETE", f"instances/{name}")
 

@@ -21,6 +21,9 @@ TAG = "user.tag"
 MODES = ("block", "filesystem")
 LIMITS = ("limits.read", "limits.write", "limits.max")
 BOOT = "boot.priority"
+NAMING = ("target_iqn", "target_iqns", "target_nqn", "nqn", "vol_uuid", "target_wwn", "name", "device_path")
+"""The keys of a connection's data that name a volume or its target, and those that tell volumes of one name apart:"""
+TELLING = ("target_lun", "target_luns", "ns_id", "volume_nguid", "hosts", "cluster_name", "export")
 
 
 @dataclass(frozen=True)
@@ -208,6 +211,15 @@ def users_of(instances: Sequence[Mapping[str, Any]]) -> dict[str, tuple[User, ..
 def matches(record: Record, connection: Mapping[str, Any]) -> bool:
     """Whether a volume was connected by what a task says now, and is encrypted or not; in the words of JSON."""
     return _what(json.loads(json.dumps(without_secrets(connection)))) == _what(record.connection)
+
+
+def leads_to_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two connections lead to one volume of a storage, by the names that both give, whatever way they go."""
+    if one.get("driver_volume_type") != other.get("driver_volume_type"):
+        return False
+    mine, its = (json.loads(json.dumps(connection.get("data", {}))) for connection in (one, other))
+    common = {key for key in (*NAMING, *TELLING) if key in mine and key in its}
+    return not common.isdisjoint(NAMING) and all(mine[key] == its[key] for key in common)
 
 
 def _what(connection: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from .block import Disk, boot, find_disk, holders_after, stable_path
 from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_write import insist, replace_instance, rewrite, writable
-from .volume import Attachment, Host, User, Volume, device_of, disk_of
+from .volume import Attachment, Host, User, Volume, device_of, disk_of, leads_to_same
 from .volume_cinder import claimed, completed, forget, key_of, relinquish
 from .volume_devices import VOLUME, released, with_released
 from .volume_record import Record
@@ -282,8 +282,8 @@ def release(on: Host, record: Record, force: bool) -> None:
             "the task again, or say force: true and lose what is not written yet",
             found=list(left),
         )
-    # What was never seen connected may be half so.
-    if record.connection.get("driver_volume_type"):
+    # What was never seen connected may be half so. Or not at all, and the device is there as another volume.
+    if record.connection.get("driver_volume_type") and (record.path or not _is_anothers(on, record)):
         on.brick.disconnect(record.connection, record.found, force or not record.path)
     forget(on, record)
 
@@ -305,6 +305,15 @@ def taking_back(error: LxdError) -> Iterator[None]:
         raise OperationFailed(
             f"{error.message} What was done could not be taken back: {second.message}", **error.details
         ) from None
+
+
+def _is_anothers(on: Host, record: Record) -> bool:
+    """Whether a volume that was connected is at the end of the same connection."""
+    return any(
+        disk_of(other) and leads_to_same(other.connection, record.connection)
+        for other in on.records.all()
+        if other.volume != record.volume
+    )
 
 
 def write_device(on: Host, instance: str, volume: str, device: Mapping[str, str] | None, instead: str = "") -> None:

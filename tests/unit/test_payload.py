@@ -22,7 +22,7 @@ MOST = {
     "lxd_migration": (28, 65),
     "lxd_rebuild": (26, 56),
     "lxd_snapshot": (39, 89),
-    "lxd_volume_attachment": (42, 92),
+    "lxd_volume_attachment": (42, 93),
     "lxd_volume_attachment_info": (33, 68),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""

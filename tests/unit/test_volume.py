@@ -20,6 +20,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.volume import (
     Volume,
     device_of,
     is_lasting,
+    leads_to_same,
     users_of,
     view,
 )
@@ -338,6 +339,26 @@ def test_what_a_device_is() -> None:
         "readonly": "true",
         **common,
     }
+
+
+LUN = {"target_iqn": "iqn.a", "target_lun": 1, "target_portal": "10.0.0.1:3260"}
+CONNECTIONS: tuple[tuple[str, dict[str, Any], dict[str, Any], bool], ...] = (
+    ("another way to it", LUN, LUN | {"target_portal": "10.0.0.2:3260", "auth_method": "CHAP"}, True),
+    ("a LUN of the same target", LUN, LUN | {"target_lun": 2}, False),
+    ("nothing but a number in common", LUN, {"target_iqns": ["iqn.b"], "target_lun": 1}, False),
+    ("no names", {}, {}, False),
+    ("files of one share", {"export": "a:/", "name": "1"}, {"export": "a:/", "name": "2"}, False),
+    ("lists, as JSON has them", {"target_iqns": ["a", "b"]}, {"target_iqns": ("a", "b")}, True),
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"), [case[1:] for case in CONNECTIONS], ids=[case[0] for case in CONNECTIONS]
+)
+def test_two_connections_lead_to_one_volume(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    kinds = [{"driver_volume_type": kind, "data": other} for kind in ("iscsi", "other")]
+    mine = {"driver_volume_type": "iscsi", "data": one}
+    assert [leads_to_same(mine, kind) for kind in kinds] == [same, False]
 
 
 def test_a_name_of_another_boot_is_not_believed() -> None:

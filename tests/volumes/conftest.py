@@ -2,11 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The storage machine that the tests run on, with the collection that they test."""
 
-import io
 import os
-import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from integration.conftest import COLLECTIONS, pytest_configure
@@ -15,7 +12,7 @@ from storage.machine import Machine
 
 pytest.register_assert_rewrite("volumes.place")
 
-from volumes.place import NAME, OTHER, PROGRAMS, Guest  # noqa: E402
+from volumes.place import NAME, OTHER, PROGRAMS, Guest, archive  # noqa: E402
 
 __all__ = ["pytest_configure"]
 PREFIX = os.environ.get("LAB_NAME") or "it"
@@ -36,8 +33,8 @@ def guest() -> Iterator[Guest]:
         machine.start(image.build())
     found = Guest(machine)
     try:
-        machine.push(_archive({"ansible_collections": COLLECTIONS / "ansible_collections"}), "/root/collections")
-        machine.push(_archive(PROGRAMS), "/root/tests")
+        machine.push(archive({"ansible_collections": COLLECTIONS / "ansible_collections"}), "/root/collections")
+        machine.push(archive(PROGRAMS), "/root/tests")
         machine.run("systemctl start lxcfs lxd iscsid multipathd && lxd waitready --timeout=120", seconds=180)
         if NAME not in machine.run("lxc list --format csv --columns n").split():
             machine.run("lxd init --preseed", PRESEED)
@@ -49,11 +46,3 @@ def guest() -> Iterator[Guest]:
         found.end()
         if not KEPT:
             machine.stop()
-
-
-def _archive(parts: dict[str, Path]) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as tar:
-        for name, path in parts.items():
-            tar.add(path, name)
-    return target.getvalue()

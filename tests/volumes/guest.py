@@ -22,7 +22,8 @@ from integration.volume_run import MODULES, die_at
 from os_brick.initiator.connector import InitiatorConnector
 
 NAMES = ("lxd_volume_attachment", "lxd_volume_attachment_info")
-RUN = {name: import_module(f"{MODULES}.{name}").main for name in NAMES}
+for name in NAMES:
+    import_module(f"{MODULES}.{name}")
 PROTOCOLS = ("ISCSI", "NVMEOF", "FIBRE_CHANNEL", "RBD", "LOCAL")
 for protocol in PROTOCOLS:
     InitiatorConnector.factory(protocol, None)
@@ -56,7 +57,7 @@ def task(module: str, arguments: dict[str, Any], death: list[Any]) -> dict[str, 
         sys.argv = [module]
         if death:
             die_at(int(death[0]), death[1], programs=True)
-        RUN[module]()
+        import_module(f"{MODULES}.{module}").main()
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         code = child(work, out, err)

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The storage machine as tests see it: its storages, the module's tasks there, and the kernel's view."""
 
+import io
 import json
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -169,6 +171,8 @@ def storage(guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: 
     """A blank volume by a protocol, that nothing of is left on the host afterwards. ``encrypted``: it is so already,
     with a header that is opened fast: the usual ones take a minute on this machine."""
     export = {"luks": "chap", "luks2": "chap", "multipath": "iscsi"}.get(protocol, protocol)
+    # Fibre Channel finds the volume by itself, when its ports come up.
+    before = guest.kernel()
     connection = json.loads(guest.shell(f"target up {volume} {export} {mib}", CHAP_SECRET))
     if export == "chap":
         connection["data"]["auth_password"] = CHAP_SECRET
@@ -178,7 +182,7 @@ def storage(guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: 
     if encrypted:
         make = f"cryptsetup luksFormat --batch-mode --type {protocol} --pbkdf pbkdf2 --pbkdf-force-iterations 1000"
         guest.shell(f"{make} --key-file=- /srv/volumes/{volume}", PASSPHRASE)
-    place = Place(guest, protocol, volume, connection, options, guest.kernel())
+    place = Place(guest, protocol, volume, connection, options, before)
     try:
         yield place
     finally:
@@ -194,3 +198,12 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 60) 
     while not condition():
         assert time.monotonic() < end, f"{what}: not so after {seconds:g} seconds"
         time.sleep(0.2)
+
+
+def archive(parts: Mapping[str, Path]) -> bytes:
+    """A tar archive of files and directories, by the names that they shall have."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        for name, path in parts.items():
+            tar.add(path, name)
+    return target.getvalue()

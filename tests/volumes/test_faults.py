@@ -129,6 +129,24 @@ def test_killed_at_each_change_the_next_run_ends_it(guest: Guest, protocol: str)
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("state", ["detached", "reconciled"])
+def test_what_was_about_to_be_connected_takes_no_other_volume_with_it(place: Place, state: str) -> None:
+    place.done(path="/dev/data")
+    connected = place.guest.kernel()
+    twin = {"volume": "twin", "path": "/dev/twin"}
+    assert killed(place, twin, 1, "after")
+    assert place.guest.kernel() != connected
+    ended = place.done(**twin, state=state) if state == "detached" else place.run(state=state)
+    assert ended
+    assert ended["changed"], ended
+    assert place.guest.kernel() == connected
+    place.inside("echo kept | dd of=/dev/data bs=512 seek=8 conv=fsync,notrunc")
+    assert place.stored(4096, 4) == b"kept"
+    place.done(state="detached")
+    place.nothing_is_left()
+
+
+@pytest.mark.thorough
 def test_killed_while_it_is_extended(guest: Guest) -> None:
     with storage(guest, "luks2", "extend", encrypted=True) as place:
         place.done(path="/dev/data")

@@ -168,6 +168,7 @@ def test_vlans_of_a_bridge_meet_untagged_and_tagged(nics: Nics) -> None:
     nics.gone(OTHER)
 
 
+@pytest.mark.thorough
 def test_vlans_of_a_device_of_the_host_meet_by_macvlan(nics: Nics) -> None:
     options = {"nictype": "macvlan", "parent": UPLINK, "interface": "eth1", "vlan": "5"}
     shown = {"type": "nic", "nictype": "macvlan", "parent": UPLINK, "name": "eth1", "vlan": "5"}
@@ -205,6 +206,7 @@ def test_what_a_guest_sends_is_limited_while_it_is_plugged_in(nics: Nics) -> Non
     nics.gone()
 
 
+@pytest.mark.thorough
 def test_ipvlan_is_plugged_in_by_a_restart_or_while_stopped(nics: Nics) -> None:
     options = {"nictype": "ipvlan", "parent": UPLINK, "interface": "eth1"}
     shown = {"type": "nic", "nictype": "ipvlan", "parent": UPLINK, "name": "eth1"}

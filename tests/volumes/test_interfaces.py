@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 """lxd_interface on running containers, for the options that need of the kernel what that of a test machine often lacks:
-VLANs, ipvlan, limits of what a guest sends. Check, apply, again, by LXD's and the kernel's word; packets go, or do not.
+VLANs, and limits of what a guest sends. Check, apply, again, by LXD's and the kernel's word; packets go, or do not.
 """
 
 import json
@@ -22,15 +22,13 @@ HOST = f"""
 ip link add {BRIDGE} type bridge vlan_filtering 1
 ip link add {UPLINK} type dummy
 for link in {BRIDGE} {UPLINK}; do ip link set $link up; done
-sysctl -qw net.ipv4.conf.{UPLINK}.forwarding=1 net.ipv6.conf.{UPLINK}.forwarding=1 net.ipv6.conf.{UPLINK}.proxy_ndp=1
 lxc network create {NETWORK} ipv4.address=10.178.0.1/24 ipv6.address=none
 """
 NO_HOST = f"lxc network delete {NETWORK}; ip link delete {UPLINK}; ip link delete {BRIDGE}"
 TRACES = """
 ip -o link | cut -d: -f2 | cut -d@ -f1 | sort
 bridge vlan show
-ip route show table all
-ip -6 route show table all | grep -v 'proto kernel' || true
+ip route show table all | grep -v 'proto kernel' || true
 ip neighbour show proxy
 nft list ruleset
 """
@@ -112,7 +110,7 @@ class Nics:
 
 @pytest.fixture(scope="module")
 def _host(guest: Guest) -> Iterator[None]:
-    """A bridge with VLAN filtering, a device for VLANs and ipvlan, and a managed network."""
+    """A bridge with VLAN filtering, a device for VLANs, and a managed network."""
     guest.shell(HOST)
     yield
     guest.shell(NO_HOST)
@@ -204,36 +202,6 @@ def test_what_a_guest_sends_is_limited_while_it_is_plugged_in(nics: Nics) -> Non
     assert nics.hosts_end() == end, "it was unplugged"
     assert reaches(nics, NAME, "10.178.0.1"), "it has lost its address"
     nics.gone()
-
-
-@pytest.mark.thorough
-def test_ipvlan_is_plugged_in_by_a_restart_or_while_stopped(nics: Nics) -> None:
-    options = {"nictype": "ipvlan", "parent": UPLINK, "interface": "eth1"}
-    shown = {"type": "nic", "nictype": "ipvlan", "parent": UPLINK, "name": "eth1"}
-    cold: dict[str, Any] = {"apply": "restart", "force": True}
-    refused = nics.task({**options, "ipv4": [IPS[NAME]]})
-    assert "no server plugs a NIC of this type into, or out of, a running instance" in refused["msg"]
-    boot = nics.query(f"instances/{NAME}/state")["pid"]
-    addresses: dict[str, Any] = {"ipv4": [IPS[NAME]], "ipv6": ["fd42:90::1"]}
-    kept = {"ipv4.address": IPS[NAME], "ipv6.address": "fd42:90::1"}
-    attached = nics.proved({**shown, **kept}, **options, **addresses, **cold)
-    assert set(attached["impact"].values()) == {"restart"}
-    assert nics.query(f"instances/{NAME}/state")["pid"] not in (0, boot)
-    nics.guest.shell(f"lxc stop --force {OTHER}")
-    stopped = nics.proved({**shown, "ipv4.address": IPS[OTHER]}, OTHER, **options, ipv4=[IPS[OTHER]])
-    assert set(stopped["impact"].values()) == {"stopped"}
-    nics.guest.shell(f"lxc start {OTHER}")
-    wait_until(lambda: reaches(nics, NAME, IPS[OTHER]), "the server has set up their addresses", 20)
-    process = nics.query(f"instances/{NAME}/state")["pid"]
-    assert "ipvlan" in nics.guest.shell(f"nsenter --net=/proc/{process}/ns/net ip -d link show eth1")
-    more = nics.proved(
-        {**shown, **kept, "ipv4.address": f"{IPS[NAME]},10.90.0.3"}, ipv4=[IPS[NAME], "10.90.0.3"], **cold
-    )
-    assert more["impact"] == {"ipv4.address": "restart"}
-    wait_until(lambda: reaches(nics, OTHER, "10.90.0.3"), "it has the second address", 20)
-    for name in (NAME, OTHER):
-        nics.gone(name, **cold)
-        assert nics.query(f"instances/{name}")["status"] == "Running"
 
 
 def rates(told: str) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from integration.case import same
 from integration.guest_network import address, interfaces, reaches
 from integration.nic_proof import proof
-from volumes.place import NAME, OTHER, Guest, wait_until
+from volumes.place import NAME, OTHER, Guest
 
 BRIDGE, UPLINK, NETWORK = "nicbr", "nicup", "nicnet"
 HOST = f"""

@@ -148,19 +148,26 @@ def check_device(where: str, current: Current, name: str, device: Mapping[str, s
         raise Refused(
             f"{where}: boot_priority is for virtual machines, and this is a container", option="boot_priority"
         )
+    bridge = _bridge(device)
     twins = [
         other
         for other, nic in nics(current).items()
-        if other != name and network and nic.get("network") == network and nic.get("vlan") == device.get("vlan")
+        if other != name and bridge and _bridge(nic) == bridge and nic.get("vlan") == device.get("vlan")
     ]
     # nicBridged.checkAddressConflict: the name of an instance is in the DNS of a network once.
-    if twins and networks[network] == ("bridge", True):
+    if twins and networks.get(bridge) == ("bridge", True):
+        option = "network" if network else "parent"
         raise Refused(
-            f"{where}: network: {twins[0]} is on {network} already, and an instance has one NIC on a bridge that names "
-            "its instances; the network's dns.mode: none allows more",
-            option="network",
+            f"{where}: {option}: {twins[0]} is on {bridge} already, and an instance has one NIC on a managed bridge, "
+            "which names its instances; the network's dns.mode: none allows more",
+            option=option,
             found=twins[0],
         )
+
+
+def _bridge(device: Mapping[str, str]) -> str:
+    """The network of a NIC, or the bridge that it names as its parent, which may be a managed one all the same."""
+    return device.get("network") or (device.get("parent", "") if device.get("nictype") == "bridged" else "")
 
 
 def impact(wanted: Interface, current: Current) -> dict[str, str]:

@@ -40,13 +40,14 @@ options:
     default: attached
   device:
     description:
-      - Name of the device. Without it the NIC is the one with the MAC address O(hwaddr), or is attached as the first
-        of C(eth0), C(eth1), ... that is free.
+      - Name of the device. One of O(device) and O(hwaddr) is required.
+      - Without it the NIC is the one with the MAC address O(hwaddr), or is attached as the first of C(eth0), C(eth1),
+        ... that is free.
     type: str
   hwaddr:
     description:
-      - MAC address. With O(device) it is the address that the NIC shall have; a detachment is refused where it has
-        another.
+      - MAC address. One of O(device) and O(hwaddr) is required.
+      - With O(device) it is the address that the NIC shall have; a detachment is refused where it has another.
       - Without it the server makes one, which stays as long as the NIC is attached, with whatever network. To have
         the same after it was detached and attached, declare it.
     type: str

@@ -6,19 +6,26 @@ import json
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from integration.lab_host import LabHost, run, wait_until
 from lab.host import holder
 from lab.processes import descendants
 
 
-def interfaces(host: LabHost, name: str) -> list[str]:
+class Guests(Protocol):
+    """Whatever has running instances."""
+
+    def shell(self, name: str, script: str) -> str:
+        """What a script in one of them prints."""
+
+
+def interfaces(host: Guests, name: str) -> list[str]:
     """The interfaces inside a running instance."""
     return sorted(host.shell(name, "ls /sys/class/net").split())
 
 
-def address(host: LabHost, name: str, interface: str, ip: str) -> None:
+def address(host: Guests, name: str, interface: str, ip: str) -> None:
     """Give an interface of a guest an address, as its own configuration would."""
     length = "64" if ":" in ip else "24"
     host.shell(name, f"ip link set {interface} up; ip address replace {ip}/{length} dev {interface}")
@@ -26,7 +33,7 @@ def address(host: LabHost, name: str, interface: str, ip: str) -> None:
     wait_until(lambda: "tentative" not in host.shell(name, f"ip address show dev {interface}"), f"{ip} can be used")
 
 
-def reaches(host: LabHost, name: str, ip: str, source: str = "") -> bool:
+def reaches(host: Guests, name: str, ip: str, source: str = "") -> bool:
     """Whether a guest gets an answer from an address within three seconds; as which sender, if that matters."""
     sender = f"-I {source}" if source else ""
     return " 0% packet loss" in host.shell(name, f"ping -c 1 -W 3 {sender} {ip}")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The proof that every change of a NIC goes through."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from integration.case import Lane, same
 from integration.killed_run import started
@@ -14,6 +14,18 @@ NAME = "nic"
 """The instance that has them."""
 PARTS = ("changed", "steps", "diff", "interface", "impact", "pending")
 Params = Mapping[str, Any]
+Run = Callable[[Params, bool], dict[str, Any]]
+"""A task with these parameters, whether it only checks -> its result."""
+
+
+class Server(Protocol):
+    """The server of the instance, as it is seen without the module."""
+
+    def query(self, path: str) -> Any:
+        """What `lxc query` shows."""
+
+    def everything(self) -> dict[str, Any]:
+        """All that a task could change: to be compared."""
 
 
 def nic_task(lane: Lane, params: Params, *, check: bool = False) -> dict[str, Any]:
@@ -34,21 +46,28 @@ def quickly(lane: Lane, **params: Any) -> None:
 
 
 def proved(lane: Lane, params: Params, shows: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The proof, on a lab host."""
+    return proof(lambda asked, check: nic_task(lane, asked, check=check), lane.host, params, shows)
+
+
+def proof(run: Run, server: Server, params: Params, shows: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check, apply, again; the result of the apply. `shows`: local devices; all others stay as they are."""
-    before = lane.host.everything()
-    devices = lane.host.query(f"instances/{NAME}")["devices"]
-    checked = nic_task(lane, params, check=True)
+    instance = f"instances/{params.get('name', NAME)}"
+    before = server.everything()
+    devices = server.query(instance)["devices"]
+    checked = run(params, True)
     assert not checked.get("failed"), checked["msg"]
-    same(lane.host.everything(), before)
+    same(server.everything(), before)
     assert checked["changed"]
-    applied = done(lane, **params)
+    applied = run(params, False)
+    assert not applied.get("failed"), applied["msg"]
     same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
     wanted = {name: device for name, device in {**devices, **(shows or {})}.items() if device is not None}
-    found = lane.host.query(f"instances/{NAME}")
+    found = server.query(instance)
     assert found["devices"] == wanted
-    again = done(lane, **params)
+    again = run(params, False)
     assert (again["changed"], again["steps"]) == (False, [])
-    assert lane.host.query(f"instances/{NAME}") == found
+    assert server.query(instance) == found
     same(again["interface"], applied["interface"])
     assert (again["hwaddr"], again["host_name"]) == (applied["hwaddr"], applied["host_name"])
     return applied

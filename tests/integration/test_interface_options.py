@@ -147,7 +147,8 @@ def test_an_option_of_a_running_instance(lane: Lane, row: Sequence[Change]) -> N
     same(after, {"links": before["links"], "routes": before["routes"], "rules": before["rules"]})
 
 
-# The kernel of this machine lacks what these need, so they are declared of a stopped instance, which the server checks.
+# The kernel of a test machine often lacks what these need, so they are declared of a stopped instance, which the
+# server checks; tests/volumes/test_interfaces.py has running ones.
 ACLS = {"ingress": "drop", "egress": "allow", "ingress_logged": True, "egress_logged": False}
 DEFAULTS = {
     "security.acls.default.ingress.action": "drop",

@@ -21,6 +21,7 @@ MAC = "00:16:3e:00:00:01"
 NETWORKS = {"lab0": ("bridge", True), "quiet": ("bridge", False), "back": ("bridge", True), "mac0": ("macvlan", False)}
 ON = replace(SERVER, networks=NETWORKS)
 P2P = {"type": "nic", "nictype": "p2p"}
+BR9 = {"nictype": "bridged", "parent": "br9"}
 IPVLAN = {"type": "nic", "nictype": "ipvlan", "parent": "eth9"}
 DEFAULTS = {"name": "web1", "state": "attached", "apply": "replug", "force": False, "stop_timeout": 30}
 
@@ -42,6 +43,20 @@ def texts(wanted: Interface, current: Current) -> list[str]:
 SENTENCES = [
     (nic(device="eth1", network="back"), having(), ["attach eth1 to web1: network back"]),
     (nic(device="eth1", network="back"), having(eth1={"type": "nic", "network": "back"}), []),
+    # That names no instances, or is no bridge of the server's, or another VLAN, or no NIC of the bridge.
+    *[
+        (nic(device="b", **task), having(a={"type": "nic", **found}), [f"attach b to web1: {text}"])
+        for found, task, text in (
+            ({"network": "quiet"}, {"nictype": "bridged", "parent": "quiet"}, "nictype bridged, parent quiet"),
+            (BR9, {"nictype": "bridged", "parent": "br9"}, "nictype bridged, parent br9"),
+            (
+                {"network": "back"},
+                {"nictype": "bridged", "parent": "back", "vlan": "5"},
+                "nictype bridged, parent back, vlan 5",
+            ),
+            ({"network": "back"}, {"nictype": "macvlan", "parent": "back"}, "nictype macvlan, parent back"),
+        )
+    ],
     (nic(hwaddr=MAC, network="back"), having(), [f"attach eth1 to web1: hwaddr {MAC}, network back"]),
     (nic(hwaddr=MAC.upper()), having(config={"volatile.eth0.hwaddr": MAC}), []),
     (nic(device="eth0", hwaddr=MAC), having(config={"volatile.eth0.hwaddr": MAC}), []),
@@ -94,6 +109,16 @@ REFUSED = [
     (nic(device="root"), having(), "it is no NIC but a disk"),
     (nic(device="eth1", network="nope"), having(), "nope is no managed network of the server, which has back, lab0"),
     (nic(device="eth1", network="lab0"), having(), "eth0 is on lab0 already, .* dns.mode: none allows more"),
+    (
+        nic(device="eth1", nictype="bridged", parent="lab0"),
+        having(),
+        "parent: eth0 is on lab0 already, .* dns.mode: none allows more",
+    ),
+    (
+        nic(device="eth2", network="back"),
+        having(eth1={"type": "nic", "nictype": "bridged", "parent": "back"}),
+        "network: eth1 is on back already",
+    ),
     (nic(device="eth0", mtu="1400"), having(), "mtu comes from the network lab0"),
     (nic(device="m", network="mac0", vlan="5"), having(), "vlan comes from the network mac0"),
     (

@@ -21,7 +21,7 @@ from ansible.module_utils import basic
 from integration.volume_run import MODULES, die_at
 from os_brick.initiator.connector import InitiatorConnector
 
-NAMES = ("lxd_volume_attachment", "lxd_volume_attachment_info")
+NAMES = ("lxd_volume_attachment", "lxd_volume_attachment_info", "lxd_interface")
 for name in NAMES:
     import_module(f"{MODULES}.{name}")
 PROTOCOLS = ("ISCSI", "NVMEOF", "FIBRE_CHANNEL", "RBD", "LOCAL")

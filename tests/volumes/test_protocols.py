@@ -8,8 +8,8 @@ from volumes.place import MIB, NAME, PASSPHRASE, Guest, Place, storage, wait_unt
 PROTOCOLS = ("chap", pytest.param("iscsi", marks=pytest.mark.thorough), "nvme", "fc", "nfs", "rbd")
 NOTICED = ("nvme", "rbd")
 """The protocols that tell the host of a new size, before it is asked for."""
-KEPT = {"nfs": "/dev/loop", "rbd": "/dev/rbd/"}
-"""How the paths of devices begin whose names are not of udev; those of the others stay the same after a boot."""
+KEPT = {"nfs": "/dev/loop", "rbd": "/dev/rbd/", "luks": "/dev/mapper/lxdops-", "luks2": "/dev/mapper/lxdops-"}
+"""How the paths of devices begin that are not of udev's names by what a device is; all but loop devices keep theirs."""
 WRITING = """(while [ ! -e /tmp/end ]; do
     dd if=/dev/zero of=/dev/data bs=64k count=16 seek=64 conv=fsync,notrunc
 done) </dev/null >/dev/null 2>&1 &"""
@@ -69,7 +69,7 @@ def round_trip(place: Place, size: int) -> None:
     attached = place.proved(path="/dev/data")
     assert attached["bytes"] == size
     (device,) = place.devices().values()
-    assert device["source"].startswith(KEPT.get(place.protocol, "/dev/disk/by-id/"))
+    assert device["source"].startswith(KEPT.get(place.protocol, "/dev/disk/by-"))
     place.inside(f"echo {TEXT} | dd of=/dev/data bs=512 seek=8 conv=fsync,notrunc")
     inside = int(place.inside("blockdev --getsize64 /dev/data"))
     place.grow(96)

@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .config_keys import MARK
 from .errors import NotFound
 from .instance import SET, Devices
 from .steps import Api, Reader
+from .volume_devices import VOLUME
 
 NOTE = "lxdops restore, then "
 """Begins the description of the first volume's snapshot while a set is restored: which power it had follows. The
 instance itself could not keep that, since its config is restored too."""
-EXTERNAL = MARK + "volume"
-"""The key of a device that lxd_volume_attachment made (``volume.VOLUME``, which would bring that whole domain)."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def attached(devices: Devices) -> tuple[str, ...]:
 
 def external(devices: Devices) -> tuple[str, ...]:
     """The volumes of external storages that are attached, in words."""
-    return tuple(f"{name}, of an external storage" for name in sorted(devices) if EXTERNAL in devices[name])
+    return tuple(f"{name}, of an external storage" for name in sorted(devices) if VOLUME in devices[name])
 
 
 def volume_path(volume: str) -> str:

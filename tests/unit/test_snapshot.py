@@ -204,10 +204,7 @@ def test_a_set_is_known_by_its_mark() -> None:
     assert set_of({SET: SET_OF.mark}) == SET_OF
     assert set_of({}) is None
     assert SET_OF.paths == {"fast/data": "storage-pools/fast/volumes/custom/data/snapshots/monday.abc"}
-    assert (snapshot_set.EXTERNAL, snapshot_set.external({"v1": {EXTERNAL: "x"}, "eth0": {}})) == (
-        EXTERNAL,
-        ("v1, of an external storage",),
-    )
+    assert snapshot_set.external({"v1": {EXTERNAL: "x"}, "eth0": {}}) == ("v1, of an external storage",)
 
 
 QUIET: dict[str, Any] = {"freeze": True, "before": None, "after": None, "timeout": 30}

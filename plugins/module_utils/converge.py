@@ -88,4 +88,5 @@ def _run(
         except Conflict:
             if attempt == ATTEMPTS:
                 raise
+            domain.settle(on, desired)
             steps = domain.plan(desired, domain.read(on, desired))

@@ -13,7 +13,7 @@ from .errors import OperationFailed, Refused
 from .evacuation import Lost
 from .instance import EVACUATED, Current, Server, view
 from .instance_read import read_current
-from .instance_steps import Delete, powers
+from .instance_steps import Discard, powers
 from .instance_write import rewrite
 from .migration import starting
 from .steps import Api, Step
@@ -128,7 +128,7 @@ def plan(rescue: Rescue, current: Current) -> list[Step[Current, Api]]:
             return []
         if not current.half_made:
             return [*powers(name, starting(power, current.power)), Arrived(name, host, rescue.target)]
-        steps.append(Delete(name))
+        steps.append(Discard(name))
     recreate = Recreate(rescue.result, rescue.image, rescue.target)
     last = Arrived(name, rescue.host, rescue.target)
     return [*steps, recreate, *powers(name, starting(rescue.lost.power, "stopped")), last]

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from .converge import converge, result
 from .errors import LxdError, Refused
-from .instance import FLEET, REBUILD, Desired
+from .instance import FLEET, REBUILD, Current, Desired
 from .instance_backup import read_instance
 from .instance_domain import INSTANCE
 from .several import Job, Result, failure, several, summary
@@ -24,10 +24,11 @@ ENDING = ("stopped", "absent")
 
 class Surveyed:
     """A server that is asked once for what a fleet does not change: its pools, networks, profiles, images. To tell who
-    uses one of them takes the server as long as half of a start. A ``Reader``."""
+    uses one of them takes the server as long as half of a start. Nor about instances that are known to be ``absent``.
+    A ``Reader``."""
 
-    def __init__(self, on: Reader, answers: dict[Any, Any]) -> None:
-        self._on, self.answers = on, answers
+    def __init__(self, on: Reader, answers: dict[Any, Any], absent: Container[str] = ()) -> None:
+        self._on, self.answers, self._absent = on, answers, absent
         self.name, self.product, self.environment, self.config = on.name, on.product, on.environment, on.config
 
     def has(self, extension: str) -> bool:
@@ -40,7 +41,7 @@ class Surveyed:
         return self._once(self._on.find, path, query)
 
     def find_tagged(self, path: str) -> tuple[Any, str] | None:
-        return self._on.find_tagged(path)
+        return None if path.removeprefix("instances/") in self._absent else self._on.find_tagged(path)
 
     def _once(self, ask: Callable[..., Any], path: str, query: Mapping[str, Any]) -> Any:
         if path.startswith("instances"):
@@ -103,7 +104,7 @@ def converge_fleet(on: Api, fleet: Fleet, check: bool, tell: Callable[[str], Non
     results = {found["name"]: found for _desired, found in planned}
     todo = [desired for desired, found in planned if desired and (found["changed"] or desired.wait_for)]
     if not check and not (fleet.fail_fast and any("error" in found for found in results.values())):
-        results.update(_run(on, todo, fleet, listing.answers, tell))
+        results.update(_run(on, todo, fleet, listing, tell))
     return summary(list(results.values()), "instances")
 
 
@@ -133,11 +134,33 @@ def _plan(listing: Listing, name: str, make: Callable[[], Desired]) -> tuple[Des
     return desired, {"name": name, **result(INSTANCE, desired, current, predict(current, steps), texts)}
 
 
+def _free(on: Api, names: Sequence[str]) -> set[str]:
+    """Those of the names that no instance has, nor is about to have from a run that was killed."""
+    if not names:
+        return set()
+    running = on.get("operations", recursion=1).get("running") or []
+    if any(operation["class"] == "task" for operation in running):
+        return set()
+    taken = {url.split("?")[0].rsplit("/", 1)[1] for url in on.get("instances")}
+    return set(names) - taken
+
+
 def _run(
-    on: Api, todo: Sequence[Desired], fleet: Fleet, answers: dict[Any, Any], tell: Callable[[str], None]
+    on: Api, todo: Sequence[Desired], fleet: Fleet, listing: Listing, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, Result]]:
     """Converge them. Starting takes processors, stopping mostly time: each has its own bound."""
-    domain = replace(INSTANCE, read=lambda server, desired: read_instance(Surveyed(server, answers), desired))
+    absent = _free(on, [desired.name for desired in todo if desired.name not in listing.instances])
+
+    def read(server: Api, desired: Desired) -> Current:
+        return read_instance(Surveyed(server, listing.answers, absent), desired)
+
+    def settle(server: Api, desired: Desired) -> bool:
+        if desired.name in absent:
+            absent.discard(desired.name)  # Not from here on: we make it, or somebody was faster.
+            return False
+        return INSTANCE.settle(server, desired)
+
+    domain = replace(INSTANCE, read=read, settle=settle)
     idle: list[Api] = []
 
     def one(desired: Desired) -> Result:

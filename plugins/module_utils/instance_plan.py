@@ -12,7 +12,7 @@ from .config_keys import MARK
 from .errors import Refused
 from .instance import CREATING, LASTING, PENDING, RESTART, Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
-from .instance_steps import Change, Create, Delete, Power, Reconfigure, Update, changes_between
+from .instance_steps import Change, Create, Delete, Discard, Power, Reconfigure, Update, changes_between
 from .steps import Api, Step
 from .volume_devices import connected, released
 
@@ -137,7 +137,7 @@ def _create(desired: Desired, current: Current) -> Steps:
     check_edit(current, after)
     if after.ephemeral and desired.state == "stopped":
         raise _ephemeral_stop(after)
-    remove: Steps = [Delete(current.name)] if current.unfinished else []
+    remove: Steps = [Discard(current.name)] if current.unfinished else []
     create = Create(after, desired.source, desired.target or "")
     return [*remove, create, *_moves(desired, after, desired.state)]
 

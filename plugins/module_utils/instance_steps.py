@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import NotFound, OperationFailed, Refused, TimedOut
-from .instance import CREATING, Current, Source, shown_config, with_servers_keys
+from .errors import Conflict, NotFound, OperationFailed, Refused, TimedOut
+from .instance import CREATING, Current, Server, Source, current_from, power_of, shown_config, with_servers_keys
 from .instance_write import insist, replace_instance, writable
 from .steps import Api
 
@@ -26,6 +26,8 @@ AFTER = {
     "restart": "running",
 }
 """What the power is after each action."""
+TAKEN = ('"instances" entry already exists', "UNIQUE constraint failed: instances.")
+"""So a server refuses a name that is taken (lxd/db/cluster/instances.mapper.go; on Incus in the database's words)."""
 NEXT_BOOT = "the next"
 """Stands in predictions for the time of a start that has not been."""
 
@@ -49,8 +51,19 @@ class Create:
 
     def run(self, on: Api) -> None:
         query = {"target": self.target} if self.target else {}
-        on.post("instances", self.body(), **query)
-        insist(lambda: self.finish(on, self.result.name))
+        name = self.result.name
+        try:
+            on.post("instances", self.body(), **query)
+        except OperationFailed as error:
+            if not any(words in error.message for words in TAKEN):
+                raise
+            raise Conflict(f"{name} on {on.name}: somebody else has created it: {error.message}") from None
+        if self.source.type == "copy":
+            insist(lambda: self.finish(on, name))
+        else:
+            # LXD 5.0 empties a description that a PATCH does not name.
+            bare = {"config": {CREATING: ""}, "description": self.result.description}
+            insist(lambda: on.patch(f"instances/{name}", bare))
 
     def finish(self, on: Api, name: str, itself: bool = True) -> None:
         """Write it as declared, without the marker: to a copy the server adds all that its origin has. ``itself``:
@@ -174,7 +187,11 @@ class Power:
             self._suspend(on)
         else:
             action = "start" if self.action == "resume" else self.action
-            self._put(on, {"action": action, "stateful": self.action == "resume"})
+            try:
+                self._put(on, {"action": action, "stateful": self.action == "resume"})
+            except OperationFailed:
+                if not self._is_so(on):
+                    raise
 
     def _stop(self, on: Api) -> None:
         if self.kill == "now":
@@ -183,7 +200,7 @@ class Power:
         try:
             self._ask(on)
         except (OperationFailed, TimedOut) as error:
-            if self._ended(on):
+            if self._is_so(on):
                 return
             if self.kill == "late":
                 self._put(on, {"action": self.action, "force": True})
@@ -203,7 +220,7 @@ class Power:
             self._request(on, self.timeout)
         except OperationFailed:
             left = int(end - time.monotonic())
-            if left < 1 or self._ended(on):
+            if left < 1 or self._is_so(on):
                 raise
             self._request(on, left)
 
@@ -213,14 +230,12 @@ class Power:
         told = -1 if self.action == "restart" else timeout
         self._put(on, {"action": self.action, "force": False, "timeout": told}, timeout + MARGIN)
 
-    def _ended(self, on: Api) -> bool:
-        """Whether it has stopped after all; an ephemeral one is gone then."""
-        if self.action != "stop":
-            return False
+    def _is_so(self, on: Api) -> bool:
+        """Whether it has come to that after all, as by somebody else; an ephemeral one that has stopped is gone."""
         try:
-            return bool(on.get(f"instances/{self.name}/state")["status"] == "Stopped")
+            return self.action != "restart" and power_of(on.get(f"instances/{self.name}")) == AFTER[self.action]
         except NotFound:
-            return True
+            return self.action == "stop"
 
     def _suspend(self, on: Api) -> None:
         try:
@@ -285,6 +300,19 @@ class Delete:
             on.delete(f"instances/{self.name}")
         except NotFound:
             return
+
+
+@dataclass(frozen=True)
+class Discard(Delete):
+    """Delete what is left of a creation that was cut short; not what somebody else is making, or has made meanwhile."""
+
+    def run(self, on: Api) -> None:
+        found = on.find(f"instances/{self.name}")
+        if found is None:
+            return
+        if not current_from(self.name, found, "", Server()).half_made:
+            raise Conflict(f"{self.name} on {on.name}: somebody else has created it meanwhile")
+        on.delete(f"instances/{self.name}", patient=False)
 
 
 def powers(name: str, actions: Iterable[str], timeout: int = 30, force: bool = False) -> tuple[Power, ...]:

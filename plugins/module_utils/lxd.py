@@ -258,9 +258,9 @@ class Server:
         headers = {"If-Match": etag} if etag else {}
         return self._write("put", path, timeout, json=body, headers=headers, params=query)
 
-    def delete(self, path: str) -> Any:
-        """DELETE, and wait for its operation."""
-        return self._write("delete", path, None)
+    def delete(self, path: str, patient: bool = True) -> Any:
+        """DELETE, and wait. Not ``patient``: raises Conflict where the server is at work on it."""
+        return self._write("delete", path, None, patient)
 
     def begin(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """POST, without a wait: the record of its operation, with secrets."""
@@ -297,7 +297,7 @@ class Server:
                 pass  # Whoever began it was told; what it left is read next.
         return bool(mine)
 
-    def _write(self, method: str, path: str, timeout: float | None, **request: Any) -> Any:
+    def _write(self, method: str, path: str, timeout: float | None, patient: bool = True, **request: Any) -> Any:
         timeout = self.wait_timeout if timeout is None else timeout
         end = time.monotonic() + min(timeout, SILENCE)
         while True:
@@ -307,6 +307,8 @@ class Server:
                 # A guest that ended by itself is Stopped before the server is done with that.
                 if BUSY not in error.message or time.monotonic() > end:
                     raise
+                if not patient:
+                    raise Conflict(error.message) from None
             time.sleep(BUSY_PAUSE)
 
     def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
@@ -370,7 +372,7 @@ class Server:
             yield
         except LXDAPIException as error:
             status = error.response.status_code
-            kind = {404: NotFound, 412: Conflict}.get(status, OperationFailed)
+            kind = {404: NotFound, 412: Conflict}.get(status, Conflict if OVERTAKEN in str(error) else OperationFailed)
             raise kind(f"{self.name}: {method.upper()} /1.0/{path}: {error}", status=status) from None
         except requests.exceptions.Timeout:
             raise TimedOut(f"{self.name}: no answer to {method.upper()} /1.0/{path}") from None

@@ -8,6 +8,7 @@ loads action plugins before it forks its workers, so that pylxd, which this impo
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ def run(
 ) -> dict[str, Any]:
     """A task's result: from the module's work (or ``work`` in its place) in this process where that is asked for or
     makes no difference, else from the module."""
+    # Ansible holds a hundred times what we make: this process, which lives for one task, need not look through that.
+    gc.freeze()
     task = action._task
     spec = module.spec()
     misfit = _misfit(spec["argument_spec"], task.args)

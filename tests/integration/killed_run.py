@@ -51,7 +51,9 @@ def run(number: int, when: str, parameters: Mapping[str, Any], name: str) -> Non
     params = checked.validated_parameters
     server = getattr(module, "connecting", connect)(connection_from(params), os.environ, False)
     die_at(number, when)
-    module.work(server, params, False)
+    result = module.work(server, params, False)
+    if result.get("failed"):
+        raise SystemExit(result["msg"])
 
 
 def started(

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from integration import lab_host
 from integration.case import Lane, same
-from integration.killed_run import killed
+from integration.killed_run import killed, started
 from integration.lab_host import LabHost
 from integration.task import task
 
@@ -153,6 +153,18 @@ def test_a_run_killed_in_the_middle_is_ended_by_the_next(lane: Lane, number: int
         same(lane.host.instance(name), {"status": "Running", "config": {"user.lxdops.creating": None}})
     again = fleet(lane, **params)
     assert (again["changed"], again["steps"]) == (False, [])
+
+
+def test_two_runs_at_once_make_each_instance_once(lane: Lane) -> None:
+    params: dict[str, Any] = {"defaults": TINY, "instances": [{"name": name} for name in NAMES]}
+    both = [started({**lane.connection, **params}, module="lxd_instances") for _number in range(2)]
+    for process in both:
+        process.join(timeout=180)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sorted(lane.host.instances()) == NAMES
+    for name in NAMES:
+        same(lane.host.instance(name), {"status": "Running", "config": {"user.lxdops.creating": None}})
+    assert not fleet(lane, **params)["changed"]
 
 
 @pytest.mark.thorough

@@ -52,7 +52,10 @@ def confirm(on: Api, desired: Desired, current: Current) -> Current:
 
 def _missing(on: Api, desired: Desired, condition: str) -> str:
     """What a condition still lacks, or nothing. Raises OperationFailed when it cannot come true any more."""
-    state = on.get(f"{desired.path}/state")
+    try:
+        state = on.get(f"{desired.path}/state")
+    except OperationFailed as error:
+        return error.message  # So Incus fails while the guest ends: its processes are gone before its status is.
     if state["status"] not in ("Running", "Ready", "Frozen"):
         raise OperationFailed(
             f"{desired.name} on {on.name}: it is {state['status']} while waited for "

@@ -14,6 +14,13 @@ from .volume import Attachment, Host, Volume
 from .volume_record import Record
 from .volume_secrets import without_secrets
 
+BETWEEN_HOSTS = (
+    "The nearest that works: state: detached, move the instance, and state: attached with cinder where it is then. "
+    "After a boot, state: attached with cinder connects it again"
+)
+"""What to do instead of one half of a move: Cinder's attachment_update refuses a second host (cinder/volume/api.py),
+and while two hosts have it nothing tells whose attachment is whose."""
+
 
 @dataclass(frozen=True)
 class Complete:

@@ -15,6 +15,7 @@ from .block import Disk
 from .errors import LxdError, Refused
 from .steps import Step
 from .volume import Attachment, Host, Volume, here, matches, others, own_device
+from .volume_cinder import BETWEEN_HOSTS
 from .volume_devices import released, with_released
 from .volume_record import Record
 from .volume_secrets import without_secrets
@@ -122,6 +123,7 @@ class Withdraw:
 def connected(wanted: Volume, current: Attachment) -> Steps:
     """The steps to a volume that is connected for an instance, there or to come."""
     where = f"{wanted.instance} on {current.instance.server.name}: {wanted.id}"
+    _check_no_cinder(where, current)
     own = own_device(wanted, current)
     record, disk = current.record, current.disk
     if own is None and others(current) and not wanted.shared:
@@ -150,6 +152,7 @@ def connected(wanted: Volume, current: Attachment) -> Steps:
 def disconnected(wanted: Volume, current: Attachment) -> Steps:
     """The steps to a volume that is disconnected from the host, whatever the instance has."""
     where = f"{wanted.instance} on {current.instance.server.name}: {wanted.id}"
+    _check_no_cinder(where, current)
     own = own_device(wanted, current)
     if own and current.instance.power != "stopped":
         raise Refused(
@@ -163,3 +166,14 @@ def disconnected(wanted: Volume, current: Attachment) -> Steps:
     if record is None and (not own or name in released(current.instance.config)):
         return []
     return [Withdraw(wanted, record, name)]
+
+
+def _check_no_cinder(where: str, current: Attachment) -> None:
+    """Without its attachment a volume is available in Cinder: another could take it while the instance has it."""
+    if current.record and current.record.cinder:
+        raise Refused(
+            f"{where}: cinder: it is connected by {current.record.cinder}, and its attachment there is this host's and "
+            f"the instance's. {BETWEEN_HOSTS}",
+            option="cinder",
+            found=current.record.cinder,
+        )

@@ -13,6 +13,7 @@ from .filesystem import EXT
 from .instance_params import check_name
 from .luks import KINDS, OURS
 from .volume import MODES, Volume
+from .volume_cinder import BETWEEN_HOSTS
 from .volume_limits import check_words
 from .volume_record import DIRECTORY
 from .volume_secrets import plain
@@ -156,6 +157,13 @@ def _check_replaces(where: str, params: Mapping[str, Any]) -> None:
 def _connection(where: str, params: Mapping[str, Any]) -> dict[str, Any]:
     found = params.get("connection") or {}
     if params.get("cinder"):
+        if params["state"] == "connected":
+            raise Refused(
+                f"{where}: cinder: found {params['cinder']}, which state: connected does not take: Cinder exports a "
+                f"volume to one host at a time. {BETWEEN_HOSTS}",
+                option="cinder",
+                found=params["cinder"],
+            )
         if found:
             raise Refused(f"{where}: connection: Cinder says it, where cinder is given", option="connection")
         # What Cinder says is not known yet.

@@ -79,6 +79,9 @@ options:
         detached, with the same cloud. An attachment that a killed run made is used or deleted by the next.
       - Cinder's API 3.44 is needed. It asks Nova, before it deletes an attachment, whether the instance is one of
         Nova's; where it cannot reach a Nova it wants a service token (C(service_token_roles)).
+      - Cinder exports a volume that is not multiattach to one host at a time, so V(connected) and V(disconnected), and
+        with them the roles that move instances with their volumes, refuse such a volume. Detach it, move the instance,
+        and attach it where it is then. After a boot V(attached) connects it again.
     type: str
   use_multipath:
     description: Connect by all paths that the storage names, with C(multipathd) of the host.
@@ -426,7 +429,7 @@ def spec() -> dict[str, object]:
         "argument_spec": {**connection_spec(), **volume_spec()},
         "required_if": [
             ("state", "attached", ("instance", "volume")),
-            ("state", "connected", ("instance", "volume", "connection")),
+            ("state", "connected", ("instance", "volume")),
             ("state", "disconnected", ("instance", "volume")),
             ("state", "detached", ("instance", "volume")),
         ],

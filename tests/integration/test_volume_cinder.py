@@ -175,6 +175,35 @@ def test_what_a_cloud_refuses_leaves_nothing(
     cinder.nothing_is_left()
 
 
+def test_neither_half_of_a_move_takes_it_and_what_is_named_instead_works(cinder: Cinder) -> None:
+    cinder.done(path="/dev/data")
+    cinder.host.shell(NAME, "echo of the guest | dd of=/dev/data bs=512 seek=8 conv=fsync,notrunc")
+    cinder.host.client("stop", "--force", NAME)
+    local = {"driver_volume_type": "local", "data": {"device_path": cinder.place.storage.device}}
+    for refused in (
+        cinder.task(state="connected"),
+        cinder.place.run(instance=NAME, volume=ID, state="connected", connection=local),
+        cinder.place.run(instance=NAME, volume=ID, state="disconnected"),
+    ):
+        assert refused
+        assert "The nearest that works: state: detached, move the instance, and state: attached" in refused["msg"]
+    assert (cinder.states(), cinder.volume.status) == (["attached"], "in-use")
+    # As after a boot: the block device is there again, by the same attachment.
+    (record,) = cinder.place.records.glob("v*.json")
+    kept = json.loads(record.read_text())
+    record.write_text(json.dumps({**kept, "path": "/dev/disk/by-id/nothing"}))
+    cinder.done(path="/dev/data")
+    assert (cinder.states(), cinder.volume.status) == (["attached"], "in-use")
+    cinder.gone()
+    cinder.nothing_is_left()
+    cinder.done(path="/dev/data")
+    cinder.host.client("start", NAME)
+    read = "dd if=/dev/data bs=512 skip=8 count=1 2>/dev/null | head -c 12"
+    assert cinder.host.shell(NAME, read) == "of the guest"
+    cinder.gone()
+    cinder.nothing_is_left()
+
+
 def test_what_fails_at_the_end_is_ended_by_the_next_run(cinder: Cinder) -> None:
     cinder.cloud.fails = "complete"
     assert "cannot complete attachment" in cinder.task()["msg"]

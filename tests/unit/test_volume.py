@@ -232,6 +232,10 @@ REFUSED: list[tuple[Volume, Attachment, str]] = [
         "it is connected by another connection than this one",
     ),
     (task(state="disconnected"), found(plugged=task()), "is running; allowed is stopped"),
+    *(
+        (task(state=state), found(record=replace(RECORD, cinder="cloud")), "cinder: it is connected by cloud")
+        for state in ("connected", "disconnected")
+    ),
     (task(state="detached"), found(plugged=task(), busy=USED), "it is in use, and stays attached: process 7"),
     (task(), found(record=replace(RECORD, server=THERE)), "it is connected on this host for another daemon"),
     (
@@ -269,6 +273,8 @@ def test_what_is_refused(wanted: Volume, current: Attachment, words: str) -> Non
         ({"instance": "-"}, "instance: found '-'"),
         ({"volume": "a\nb"}, "volume: found"),
         ({"connection": {}}, "connection: found nothing"),
+        ({"state": "connected", "connection": {}}, "connection: found nothing"),
+        ({"state": "connected", "cinder": "cloud"}, "cinder: found cloud, which state: connected does not take"),
         ({"connection": {"driver_volume_type": "rbd", "data": {"encrypted": True}}}, "needed is encryption"),
         ({"mode": "filesystem"}, "needs path"),
         ({"path": "../x"}, "path: found ../x"),

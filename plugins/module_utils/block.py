@@ -15,7 +15,9 @@ from pathlib import Path
 
 SECTOR = 512
 BY_ID = "/dev/disk/by-id"
-STABLE = ("/dev/disk/", "/dev/mapper/", "/dev/rbd/")
+LINKS = "/dev/lxdops/"
+"""Where links of ours are, which a boot takes away."""
+STABLE = ("/dev/disk/", "/dev/mapper/", "/dev/rbd/", LINKS)
 PREFERRED = ("dm-uuid-", "wwn-", "nvme-", "scsi-")
 """The beginnings of names in by-id, the better ones first: that of a multipath map is before those of its paths."""
 PAUSE = 0.1

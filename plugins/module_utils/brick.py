@@ -40,6 +40,11 @@ except ImportError as error:
 LOCKS = "/run/lxdops"
 SAID = 3
 """How many of the last lines an error quotes, of the programs that failed and of what os-brick logged."""
+SCANS = 1
+"""How often an iSCSI session is searched again for a LUN: os-brick tries each portal three times besides
+(_connect_single_volume), which with its own three took five minutes for a LUN that is not there."""
+NOTHING_YET = ("iscsiadm: No active sessions", "iscsiadm: No records found")
+"""What os-brick logs of a search that found nothing, as it has to at first."""
 RBD_FILE = "brickrbd_"
 """How the names of files begin that os-brick makes with a keyring, and leaves."""
 
@@ -88,6 +93,8 @@ class Brick:
         options: dict[str, Any] = {}
         if protocol == "rbd":
             options["do_local_attach"] = True
+        elif protocol == "iscsi":
+            options["device_scan_attempts"] = SCANS
         elif protocol == "nfs":
             options |= {"conn": connection["data"], "nfs_mount_point_base": SHARES}
         return connector.InitiatorConnector.factory(
@@ -117,7 +124,7 @@ class Brick:
                 ) from None
             except (exception.BrickException, processutils.ProcessExecutionError, OSError, ValueError) as error:
                 # What a program says is the cause; what os-brick says of it is less.
-                lines = self._programs.said[-SAID:] or [_words(error), *logged[-SAID:]]
+                lines = self._programs.said[-SAID:] or [_words(error), *list(dict.fromkeys(logged))[-SAID:]]
                 words = hide("; ".join(dict.fromkeys(lines)), secrets(connection))
                 raise OperationFailed(f"os-brick cannot {verb} it ({protocol}): {words}") from None
 
@@ -166,7 +173,9 @@ class _Lines(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage().strip())
+        line = record.getMessage().strip()
+        if not any(words in line for words in NOTHING_YET):
+            self.lines.append(line)
 
 
 @contextmanager

@@ -1,12 +1,17 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: BSD-2-Clause
-"""A file as a block device, and the share of a storage that the file is on. LXD would mount a file as such."""
+"""A file as a block device, and the share of a storage that the file is on. LXD would mount a file as such.
+
+Which loop device is free is another after each boot, so instances have a link to it, whose name follows from the file.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
+from .block import LINKS
 from .errors import OperationFailed
 from .host_program import run_program
 
@@ -28,12 +33,18 @@ def loops() -> dict[str, str]:
 
 
 def attach_loop(file: str) -> str:
-    """The block device of a file; the one that it has, if it has one."""
+    """The block device of a file, the one that it has if it has one; by its link."""
     if not os.path.isfile(file):
         raise OperationFailed(f"{file}: there is no such file on the share")
     found = next((device for device, its in loops().items() if its == file), "")
     # Directly, not by the cache of this host: what is written is the storage's.
-    return found or run_program("losetup", "--find", "--show", "--direct-io=on", file).stdout.strip()
+    device = found or run_program("losetup", "--find", "--show", "--direct-io=on", file).stdout.strip()
+    link = _link(file)
+    if not (link.is_symlink() and os.readlink(link) == device):
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(device)
+    return str(link)
 
 
 def grow_loop(file: str) -> None:
@@ -45,9 +56,14 @@ def grow_loop(file: str) -> None:
 
 
 def detach_loop(file: str) -> None:
-    """Take the block devices of a file away."""
+    """Take the block devices of a file away. The link goes first: it must never lead to what is another file's."""
+    _link(file).unlink(missing_ok=True)
     for device in [device for device, its in loops().items() if its == file]:
         run_program("losetup", "--detach", device)
+
+
+def _link(file: str) -> Path:
+    return Path(LINKS, hashlib.sha256(file.encode()).hexdigest()[:12])
 
 
 def shares() -> dict[str, str]:

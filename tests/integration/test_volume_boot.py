@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from integration import lab_host
 from integration.lab_host import PREFIX, LabHost, run, wait_until
 from integration.task import task
@@ -17,7 +18,7 @@ from integration.volume_hosts import BLOCK_ID, ID, sharing
 from lab.host import holder
 
 CHECKOUT = Path(__file__).parents[2]
-PROGRAM = CHECKOUT / "roles/host_storage/files/lxdops-volumes"
+ROLE = CHECKOUT / "roles/host_storage"
 FILES = Path("/var/tmp/lxdops-boots") / PREFIX  # noqa: S108 where files of a test run that was killed are found
 EVACUATION = "lxdops.compute.lxd_evacuation"
 FIRST = "volfirst"
@@ -39,6 +40,16 @@ def stale(shared: Shared) -> None:
         record.write_text(json.dumps(kept | {"boot": "an earlier one"}))
 
 
+def installed(directory: Path) -> Path:
+    """The program, with its library, as the role's tasks/boot.yml puts it (tests/volumes/test_reset.py runs those)."""
+    names = yaml.safe_load((ROLE / "vars/main.yml").read_text())["host_storage_files"]
+    sources = {name: (CHECKOUT / f"plugins/module_utils/{name}.py").read_text() for name in names}
+    program = directory / "lxdops-volumes"
+    program.write_text((ROLE / "files/lxdops-volumes").read_text())
+    (directory / "lxdops-volumes.json").write_text(json.dumps(sources))
+    return program
+
+
 def boots(shared: Shared, gone: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The host loses its power and boots, with the program before its daemon; ``gone``: what the storage does not have
     meanwhile."""
@@ -48,8 +59,7 @@ def boots(shared: Shared, gone: Path | None = None) -> subprocess.CompletedProce
     stale(shared)
     if gone:
         run([*inside, "mv", str(gone), f"{gone}.away"])
-    library = CHECKOUT / ".build/collections"
-    words = ["env", f"LXDOPS_LIBRARY={library}", str(shared.on.path / "python-host1"), str(PROGRAM)]
+    words = [str(shared.on.path / "python-host1"), str(installed(shared.on.path))]
     words += ["--records", str(shared.on.records("host1")), str(host.machine.data)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
     lab_host.lab("start", "--name", host.lab, str(host.number))

@@ -11,19 +11,19 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (24, 57),
+    "lxd_console": (24, 56),
     "lxd_drain": (33, 76),
-    "lxd_evacuation": (31, 73),
+    "lxd_evacuation": (31, 72),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
-    "lxd_instance": (20, 50),
-    "lxd_instances": (23, 53),
+    "lxd_instance": (20, 49),
+    "lxd_instances": (23, 52),
     "lxd_interface": (21, 50),
-    "lxd_migration": (28, 66),
+    "lxd_migration": (28, 65),
     "lxd_rebuild": (26, 56),
-    "lxd_snapshot": (39, 90),
-    "lxd_volume_attachment": (42, 93),
-    "lxd_volume_attachment_info": (33, 68),
+    "lxd_snapshot": (39, 89),
+    "lxd_volume_attachment": (42, 94),
+    "lxd_volume_attachment_info": (33, 69),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

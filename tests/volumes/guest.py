@@ -24,6 +24,8 @@ from os_brick.initiator.connector import InitiatorConnector
 NAMES = ("lxd_volume_attachment", "lxd_volume_attachment_info", "lxd_interface")
 for name in NAMES:
     import_module(f"{MODULES}.{name}")
+UTILS = MODULES.replace("plugins.modules", "plugins.module_utils")
+CUT = ("sh", "-c", "target cut 127.0.0.1; target cut 127.0.0.2")
 PROTOCOLS = ("ISCSI", "NVMEOF", "FIBRE_CHANNEL", "RBD", "LOCAL")
 for protocol in PROTOCOLS:
     InitiatorConnector.factory(protocol, None)
@@ -48,6 +50,32 @@ def child(work: Callable[[], None], out: Any, err: Any) -> int:
         os._exit(code)
 
 
+def cut_at(word: str, when: str) -> None:
+    """Let the storage's portals fall silent before or after the first program of os-brick that has the word among
+    its own, or the function of that name."""
+    programs, steps = (import_module(f"{UTILS}.{name}") for name in ("brick_programs", "volume_steps"))
+    silent = False
+
+    def watched(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def watching(*args: Any, **kwargs: Any) -> Any:
+            nonlocal silent
+            due = not silent and word in (name, *args)
+            silent = silent or due
+            if due and when == "before":
+                subprocess.run(CUT, check=True)
+            result = original(*args, **kwargs)
+            if due and when == "after":
+                subprocess.run(CUT, check=True)
+            return result
+
+        setattr(owner, name, watching)
+
+    watched(programs.Programs, "__call__")
+    watched(steps, "write_device")
+
+
 def task(module: str, arguments: dict[str, Any], death: list[Any]) -> dict[str, Any]:
     """Run a module."""
 
@@ -55,7 +83,9 @@ def task(module: str, arguments: dict[str, Any], death: list[Any]) -> dict[str, 
         basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
         basic._ANSIBLE_PROFILE = "legacy"
         sys.argv = [module]
-        if death:
+        if death[:1] == ["cut"]:
+            cut_at(*death[1:])
+        elif death:
             die_at(int(death[0]), death[1], programs=True)
         import_module(f"{MODULES}.{module}").main()
 
@@ -82,6 +112,7 @@ NAMED = (
     "/etc/iscsi/send_targets/**/*",
     "/tmp/brickrbd*",  # noqa: S108
     "/dev/disk/by-id/os-brick*",
+    "/dev/lxdops/*",
     "/var/lib/lxdops/volumes/*.json",
     "/var/lib/lxdops/shares/*",
     "/run/lxdops/[!o]*",

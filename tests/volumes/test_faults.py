@@ -109,23 +109,19 @@ def test_killed_at_some_changes_the_next_run_ends_it(guest: Guest) -> None:
 def test_killed_at_each_change_the_next_run_ends_it(guest: Guest, protocol: str) -> None:
     attached, detached = {"path": "/dev/data"}, {"state": "detached"}
     with storage(guest, protocol, f"sweep-{protocol}", encrypted=protocol == "luks2") as place:
-        number = 1
-        while killed(place, attached, number, "after"):
-            # Undone, or ended: each in turn.
-            if number % 2:
+        number = leaving = 1
+        attaches = detaches = True
+        while attaches or detaches:
+            attaches = attaches and killed(place, attached, number, "after")
+            # Undone, or ended: each in turn. What is ended is there to be detached.
+            if detaches and (number % 2 or not attaches):
                 place.done(**attached)
+                detaches = killed(place, detached, leaving, "after")
+                leaving += detaches
             place.done(**detached)
             place.nothing_is_left()
-            number += 1
-        assert number > 5, "there were no changes to be killed at"
-        number = 1
-        while killed(place, detached, number, "after"):
-            place.done(**detached)
-            place.nothing_is_left()
-            place.done(**attached)
-            number += 1
-        place.nothing_is_left()
-        assert number > 3, "there were no changes to be killed at"
+            number += attaches
+        assert (number > 5, leaving > 3) == (True, True), "there were no changes to be killed at"
 
 
 @pytest.mark.thorough

@@ -8,8 +8,8 @@ from volumes.place import MIB, NAME, PASSPHRASE, Guest, Place, storage, wait_unt
 PROTOCOLS = ("chap", pytest.param("iscsi", marks=pytest.mark.thorough), "nvme", "fc", "nfs", "rbd")
 NOTICED = ("nvme", "rbd")
 """The protocols that tell the host of a new size, before it is asked for."""
-KEPT = {"nfs": "/dev/loop", "rbd": "/dev/rbd/", "luks": "/dev/mapper/lxdops-", "luks2": "/dev/mapper/lxdops-"}
-"""How the paths of devices begin that are not of udev's names by what a device is; all but loop devices keep theirs."""
+KEPT = {"nfs": "/dev/lxdops/", "rbd": "/dev/rbd/", "luks": "/dev/mapper/lxdops-", "luks2": "/dev/mapper/lxdops-"}
+"""How the paths of devices begin that are not of udev's names by what a device is; all keep theirs after a boot."""
 WRITING = """(while [ ! -e /tmp/end ]; do
     dd if=/dev/zero of=/dev/data bs=64k count=16 seek=64 conv=fsync,notrunc
 done) </dev/null >/dev/null 2>&1 &"""

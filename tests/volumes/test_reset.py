@@ -9,42 +9,57 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import yaml
-from integration.conftest import COLLECTIONS
-from jinja2 import Template
-from volumes.place import CHAP_SECRET, NAME, OTHER, PASSPHRASE, Guest, Place, archive, storage, wait_until
+from volumes.place import CHAP_SECRET, NAME, OTHER, PASSPHRASE, Guest, Place, storage, wait_until
+from volumes.playbook import play
 
 UNIT = "lxdops-volumes.service"
-VOLUMES = ("reset", "away")
+VOLUMES = ("reset", "away", "files")
 SECRETS = "/etc/lxdops/volume-secrets.json"
 ENVIRONMENT, KEY, STATE = "/opt/host", "/root/luks-key", "/srv/targets.json"
 SUM = "dd if=/dev/data bs=64k count=64 2>/dev/null | sha256sum"
 STALE = "stale-Secret-4711"
-ROLE = COLLECTIONS / "ansible_collections/lxdops/compute/roles/host_storage"
+
+
+EARLY = "/etc/systemd/system/early.service"
+EARLIER = """
+[Unit]
+Before=lxdops-volumes.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=losetup {} {}
+[Install]
+RequiredBy=lxdops-volumes.service
+"""
+ROLE = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: lxdops.compute.host_storage, tasks_from: boot}
+"""
 
 
 @pytest.fixture(scope="module")
 def unit(guest: Guest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The boot unit, from the role's files, put where its tasks/boot.yml puts them: Ansible would take ten minutes on
-    this machine for the loop there. The daemon starts with the machine, as its package has it."""
-    role = yaml.safe_load((ROLE / "vars/main.yml").read_text())
-    options = {**yaml.safe_load((ROLE / "defaults/main.yml").read_text()), "host_storage_environment": ENVIRONMENT}
-    library = Template(role["host_storage_library"]).render(options)
-    written = tmp_path_factory.mktemp("role") / UNIT
-    written.write_text(Template((ROLE / f"templates/{UNIT}.j2").read_text()).render(options))
-    secrets = {volume: {"auth_password": CHAP_SECRET} for volume in VOLUMES}
-    guest.shell(
-        f"python3 -m venv --without-pip {ENVIRONMENT}; umask 077; mkdir /etc/lxdops; cat >{SECRETS}",
-        json.dumps(secrets),
-    )
+    """The boot unit, by the role's own tasks: check, apply, apply again. The daemon starts with the machine, as its
+    package has it."""
+    guest.shell(f"python3 -m venv --without-pip {ENVIRONMENT}")
     guest.shell(f"echo /opt/lxdops >$(echo {ENVIRONMENT}/lib/python3*/site-packages)/lxdops.pth")
-    modules = {
-        f"{library}/{name}.py": ROLE.parents[1] / f"plugins/module_utils/{name}.py"
-        for name in role["host_storage_files"]
-    }
-    program = {f"{ENVIRONMENT}/bin/lxdops-volumes": ROLE / "files/lxdops-volumes"}
-    guest.machine.push(archive({**modules, **program, f"/etc/systemd/system/{UNIT}": written}), "/")
-    guest.shell(f"systemctl daemon-reload; systemctl enable {UNIT} lxcfs lxd-containers iscsid multipathd")
+    secrets = {volume: {"auth_password": CHAP_SECRET} for volume in VOLUMES}
+    given = {"host_storage_environment": ENVIRONMENT, "host_storage_secrets": secrets}
+    directory = tmp_path_factory.mktemp("role")
+    for options, changed in (("--check",), "changed=6 "), ((), "changed=6 "), ((), "changed=0 "):
+        done = play(guest, directory, ROLE, given, *options)
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert changed in done.stdout, said
+        assert CHAP_SECRET not in said
+        # In check mode too: nothing of what it is about is there yet.
+        assert guest.shell(f"ls {ENVIRONMENT}/bin/lxdops-volumes.json {SECRETS} 2>/dev/null || true").split() == (
+            [] if options else sorted([f"{ENVIRONMENT}/bin/lxdops-volumes.json", SECRETS])
+        )
+    assert guest.shell(f"stat -c %a {SECRETS}").strip() == "600"
+    guest.shell("systemctl enable lxcfs lxd-containers iscsid multipathd")
     yield
     guest.shell(f"systemctl disable {UNIT}; rm -r /etc/lxdops {ENVIRONMENT}")
 
@@ -62,6 +77,35 @@ def test_volumes_are_there_before_the_instance_starts(guest: Guest) -> None:
         assert [one["connected"] for one in place.info()["volumes"]] == [True]
         assert not place.done(**wanted)["changed"]
         place.done(state="detached")
+        place.nothing_is_left()
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("unit")
+def test_a_file_of_a_share_is_there_by_its_name_though_its_loop_device_is_another(guest: Guest) -> None:
+    with storage(guest, "nfs", "files") as place:
+        place.done(path="/dev/data")
+        place.inside("dd if=/dev/urandom of=/dev/data bs=64k count=64 conv=fsync,notrunc")
+        before = place.inside(SUM)
+        (source,) = (device["source"] for device in place.devices().values())
+        loop = guest.shell(f"readlink -f {source}").strip()
+        taken = f"/root/{loop.rpartition('/')[2]}"
+        # Something of the host that is earlier has that loop device at the next boot.
+        guest.shell(f"truncate -s 8M {taken}; cat >{EARLY}; systemctl enable early", EARLIER.format(loop, taken))
+        guest.shell(f"lxc config set {NAME} boot.autostart true; sync")
+        try:
+            assert reset(guest) == "active"
+            wait_until(lambda: place.instance()["status"] == "Running", "it starts by itself", 300)
+            assert guest.shell(f"losetup --noheadings --output BACK-FILE {loop}").strip() == taken
+            assert guest.shell(f"readlink -f {source}").strip() != loop
+            assert place.inside(SUM) == before
+            assert not place.done(path="/dev/data")["changed"]
+            place.inside("echo later | dd of=/dev/data bs=512 seek=16 conv=fsync,notrunc")
+            assert place.stored(8192, 5) == b"later"
+            place.done(state="detached")
+        finally:
+            guest.shell(f"systemctl disable early; losetup --detach {loop}; rm -f {taken} {EARLY}")
+            guest.shell(f"lxc config unset {NAME} boot.autostart")
         place.nothing_is_left()
 
 

@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storage falls silent in the middle of an attach, an extend, a detach: each ends within a bounded
+time and says why, loses nothing that it does not name, and when the storage is back the next run converges."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from volumes.place import MIB, Guest, Place, storage
+
+ATTACHED = {"path": "/dev/data"}
+BOUND = 400.0
+"""Seconds that a task may take. The kernel gives up a session that is dead after 120; this machine is slow."""
+TEXT = "written before"
+
+
+@pytest.fixture
+def place(guest: Guest) -> Iterator[Place]:
+    with storage(guest, "chap", "cut") as made:
+        yield made
+
+
+@contextmanager
+def silent(place: Place, at_once: bool = True) -> Iterator[None]:
+    """Its portals are silent in the block, from the beginning or since the task in it came to that point."""
+    if at_once:
+        place.guest.shell("target cut 127.0.0.1; target cut 127.0.0.2")
+    try:
+        yield
+    finally:
+        place.guest.shell("target heal")
+
+
+def timed(place: Place, *cut: str, **params: Any) -> dict[str, Any]:
+    """The result of a task, which ended in time."""
+    begun = time.monotonic()
+    result = place.run(*cut, **place.about(params))
+    taken = time.monotonic() - begun
+    assert result is not None
+    print(f"{params}: {taken:.0f} s: {result.get('msg', result.get('steps'))}")
+    assert taken < BOUND
+    return result
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("word", "when"), [("--login", "before"), ("--login", "after"), ("write_device", "before")])
+def test_in_the_middle_of_an_attach(place: Place, word: str, when: str) -> None:
+    with silent(place, at_once=False):
+        result = timed(place, "cut", word, when, **ATTACHED)
+        if word == "--login":
+            assert "127.0.0.1" in result["msg"]
+    place.done(**ATTACHED)
+    assert not place.done(**ATTACHED)["changed"]
+    place.inside(f"echo {TEXT} | dd of=/dev/data bs=512 seek=8 conv=fsync,notrunc")
+    assert place.stored(4096, len(TEXT)) == TEXT.encode()
+    place.done(state="detached")
+    place.nothing_is_left()
+
+
+@pytest.mark.thorough
+def test_in_the_middle_of_an_extend(place: Place) -> None:
+    place.done(**ATTACHED)
+    place.grow(96)
+    larger = {**ATTACHED, "size": "96MiB"}
+    with silent(place):
+        result = timed(place, **larger)
+        assert "size: found 67108864 bytes, the task says 100663296" in result["msg"]
+    place.done(**larger)
+    assert place.inside("blockdev --getsize64 /dev/data").strip() == str(96 * MIB)
+    place.done(state="detached")
+    place.nothing_is_left()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("written", [False, True], ids=["clean", "unwritten"])
+@pytest.mark.parametrize("force", [False, True], ids=["asked", "forced"])
+def test_before_a_detach(place: Place, written: bool, force: bool) -> None:
+    place.done(**ATTACHED)
+    place.inside(f"echo {TEXT} | dd of=/dev/data bs=512 seek=8 conv=fsync,notrunc")
+    with silent(place):
+        if written:
+            # In the host's cache only.
+            place.inside("echo later | dd of=/dev/data bs=512 seek=16 conv=notrunc")
+        result = timed(place, state="detached", force=force)
+    if not force:
+        again = place.done(state="detached")
+        print(again["steps"])
+    place.nothing_is_left()
+    assert place.stored(4096, len(TEXT)) == TEXT.encode()
+    if written and not force:
+        assert place.stored(8192, 5) == b"later"
+    assert result is not None

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from .compare import canonical_map, quantity
@@ -123,7 +124,7 @@ def _check(where: str, params: Mapping[str, Any]) -> None:
         _check_replaces(where, params)
     if params["mode"] == "filesystem" and not path:
         raise Refused(f"{where}: mode: filesystem needs path, the directory it is mounted on", option="path")
-    if path and (not path.startswith("/") or path == "/" or ".." in path.split("/")):
+    if path and (not path.startswith("/") or not PurePosixPath(path).parts[1:] or ".." in path.split("/")):
         raise Refused(f"{where}: path: found {path}, allowed is an absolute path other than /", option="path")
     if (params.get("boot_priority") or 0) < 0:
         raise Refused(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from .errors import Refused
@@ -195,7 +196,7 @@ def _check_new(where: str, wanted: Volume, current: Attachment) -> None:
     path = device_of(wanted, current.instance.type, "").get("path")
     for name, device in sorted(current.instance.expanded_devices.items()):
         inside = device.get("path") or (device.get("source") if device["type"].startswith("unix") else None)
-        if path and inside and inside.rstrip("/") == path.rstrip("/"):
+        if path and inside and PurePosixPath(inside) == PurePosixPath(path):
             raise Refused(f"{where}: path: the device {name} has {path} already", option="path", found=name)
 
 

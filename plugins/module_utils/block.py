@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ STABLE = ("/dev/disk/", "/dev/mapper/", "/dev/rbd/", LINKS)
 PREFERRED = ("dm-uuid-", "wwn-", "nvme-", "scsi-")
 """The beginnings of names in by-id, the better ones first: that of a multipath map is before those of its paths."""
 PAUSE = 0.1
+SECONDS_TO_WRITE = 180.0
+"""More than open-iscsi waits for a session that is lost, before what waits for it fails (replacement_timeout)."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,31 @@ def holders_after(disk: Disk, seconds: float) -> tuple[str, ...]:
     return found
 
 
+def unwritten(disk: Disk) -> str:
+    """Why what this host keeps of a device, and of filesystems on it, cannot be written; or empty, and it is written.
+
+    A volume that is disconnected loses it without a word: the kernel does not tell (blkdev_flushbuf).
+    """
+    for pid, place in _mounted(disk):
+        path = f"/proc/{pid}/root{place}"
+        why = _sync("--file-system", path)
+        if why and os.path.exists(path):
+            return why
+    return _sync(disk.path)
+
+
+def _sync(*words: str) -> str:
+    """By a process of its own: one that waits for a storage which does not answer cannot be ended."""
+    writer = subprocess.Popen(
+        ["sync", *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        said = writer.communicate(timeout=SECONDS_TO_WRITE)[1].decode(errors="replace").strip()
+    except subprocess.TimeoutExpired:
+        return f"the storage has not answered for {SECONDS_TO_WRITE:g} seconds"
+    return said if writer.returncode else ""
+
+
 def processes_using(disk: Disk, container: str = "") -> tuple[str, ...]:
     """The processes that have the device open, or a file of a filesystem on it. ``container``: only those of one, by
     the name that LXC has for it."""
@@ -112,6 +140,13 @@ def _made_of(disk: Disk) -> Iterator[str]:
 
 
 def _mounts(disk: Disk) -> Iterator[str]:
+    for pid, place in _mounted(disk):
+        comm = _read(Path(f"/proc/{pid}/comm")).strip()
+        yield f"it is mounted on {place} where process {pid} ({comm}) is"
+
+
+def _mounted(disk: Disk) -> Iterator[tuple[int, str]]:
+    """A process of each mount namespace where it is mounted, and the directory there."""
     numbers, paths = _numbers(disk), {disk.path, os.path.realpath(disk.path)}
     seen: set[str] = set()
     for pid in _processes():
@@ -126,8 +161,7 @@ def _mounts(disk: Disk) -> Iterator[str]:
             fields, _dash, source = line.partition(" - ")
             # btrfs has numbers of its own, and names its device.
             if fields.split()[2] in numbers or (source.split()[1:2] and source.split()[1] in paths):
-                comm = _read(Path(f"/proc/{pid}/comm")).strip()
-                yield f"it is mounted on {fields.split()[4]} where process {pid} ({comm}) is"
+                yield pid, re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), fields.split()[4])
 
 
 def _swap(disk: Disk) -> Iterator[str]:

@@ -118,7 +118,8 @@ def _detached(wanted: Volume, current: Attachment) -> Steps:
             "lose what is not written yet",
             found=list(current.busy),
         )
-    steps: Steps = [Unplug(wanted.instance, current.project, own[0], wanted.id)] if own else []
+    disk = None if wanted.force else current.disk
+    steps: Steps = [Unplug(wanted.instance, current.project, own[0], wanted.id, disk)] if own else []
     if own and current.disk and current.instance.type == "container" and current.instance.active:
         steps += [Unlimit(wanted.instance, current.disk.number)] if any(key in own[1] for key in LIMITS) else []
     if current.record and not here(others(current), current.member):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .block import Disk, boot, find_disk, holders_after, stable_path
+from .block import Disk, boot, find_disk, holders_after, stable_path, unwritten
 from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_write import insist, replace_instance, rewrite, writable
@@ -191,12 +191,14 @@ class Attach:
 
 @dataclass(frozen=True)
 class Unplug:
-    """Take the device out of an instance. The host stays connected."""
+    """Take the device out of an instance, when all is written that it wrote. The host stays connected."""
 
     instance: str
     project: str
     device: str
     volume: str
+    disk: Disk | None = None
+    """The block device, unless what is not written may be lost."""
 
     @property
     def text(self) -> str:
@@ -209,6 +211,8 @@ class Unplug:
         return replace(current, instance=replace(current.instance, devices=devices), users=users, busy=())
 
     def run(self, on: Host) -> None:
+        if self.disk:
+            _check_written(self.volume, self.disk, f"attached to {self.instance}")
         write_device(on, self.instance, self.volume, None)
 
 
@@ -272,8 +276,9 @@ def grow_device(on: Host, wanted: Volume) -> Disk:
     return found
 
 
-def release(on: Host, record: Record, force: bool) -> None:
-    """Disconnect a volume and forget it. Refuses, and leaves it connected, while anybody holds it."""
+def release(on: Host, record: Record, force: bool, unused: bool = False) -> None:
+    """Disconnect a volume and forget it. Refuses, and leaves it connected, while anybody holds it, or what is not
+    written yet cannot be; ``unused``: no instance has had it."""
     disk = disk_of(record)
     left = holders_after(disk, GRACE) if disk and not force else ()
     if left:
@@ -282,10 +287,22 @@ def release(on: Host, record: Record, force: bool) -> None:
             "the task again, or say force: true and lose what is not written yet",
             found=list(left),
         )
+    if disk and not force and not unused:
+        _check_written(record.volume, disk, f"connected as {record.path}")
     # What was never seen connected may be half so. Or not at all, and the device is there as another volume.
     if record.connection.get("driver_volume_type") and (record.path or not _is_anothers(on, record)):
         on.brick.disconnect(record.connection, record.found, force or not record.path)
     forget(on, record)
+
+
+def _check_written(volume: str, disk: Disk, how: str) -> None:
+    why = unwritten(disk)
+    if why:
+        raise OperationFailed(
+            f"{volume}: it is still {how}: what this host has not written to it yet cannot be written: {why}. Run the "
+            "task again when the storage answers, or say force: true and lose that",
+            found=why,
+        )
 
 
 def undo_connection(on: Host, record: Record, error: LxdError) -> None:
@@ -293,7 +310,7 @@ def undo_connection(on: Host, record: Record, error: LxdError) -> None:
     if isinstance(error, Refused) and not record.path:
         forget(on, record)  # os-brick could not even begin.
     else:
-        release(on, record, force=False)
+        release(on, record, force=False, unused=True)
 
 
 @contextmanager

@@ -205,7 +205,9 @@ options:
     default: 60
   force:
     description:
-      - Detach it though it is used. What is not written yet may be lost; RV(lost) says who used it.
+      - Detach it though it is used, or though the storage does not answer, so that what the host has not written yet
+        cannot be written. That may be lost; RV(lost) says who used it. Without force such a volume stays attached,
+        which is told after some minutes.
     type: bool
     default: false
   records:

@@ -22,8 +22,8 @@ MOST = {
     "lxd_migration": (28, 65),
     "lxd_rebuild": (26, 56),
     "lxd_snapshot": (39, 89),
-    "lxd_volume_attachment": (42, 94),
-    "lxd_volume_attachment_info": (33, 69),
+    "lxd_volume_attachment": (42, 95),
+    "lxd_volume_attachment_info": (33, 70),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -16,10 +16,32 @@ import requests
 from ansible.module_utils import basic
 
 MODULES = "ansible_collections.lxdops.compute.plugins.modules"
+LOOKING = ("cat", "grep", "lsblk", "lsscsi", "which", "blkid")
+"""Programs that change nothing."""
+LOOKS = (
+    {"nvme", "version"},
+    {"nvme", "id-ns"},
+    {"multipath", "-l"},
+    {"multipath", "-C"},
+    {"multipathd", "show"},
+    {"cryptsetup", "isLuks"},
+)
+"""Nor does a program with these words."""
+ISCSI = {"--op", "--login", "--logout", "--rescan", "-R"}
+"""And iscsiadm only with one of these."""
+
+
+def is_change(*words: object) -> bool:
+    """Whether a program may change anything: one that only looks is no other moment to be killed at."""
+    spoken = {str(word) for word in words}
+    name = str(words[0])
+    if name == "iscsiadm":
+        return bool(spoken & ISCSI)
+    return name not in LOOKING and not any(looking <= spoken for looking in LOOKS)
 
 
 def die_at(number: int, when: str, programs: bool = False) -> None:
-    """Let this process end at its NUMBERth change. ``programs``: each that is run for a connection is one, too."""
+    """Let this process end at its NUMBERth change. ``programs``: each that is run for a connection may be one, too."""
     from ansible_collections.lxdops.compute.plugins.module_utils import loop, luks, volume_steps, volume_swap
     from ansible_collections.lxdops.compute.plugins.module_utils.block_copy import Copy
     from ansible_collections.lxdops.compute.plugins.module_utils.brick import Brick
@@ -60,11 +82,13 @@ def die_at(number: int, when: str, programs: bool = False) -> None:
         Copy: ("first", "last"),
         volume_swap: ("grow_filesystem",),
     }
-    if programs:
-        verbs |= {Programs: ("__call__",), loop: ("run_program",), luks: ("run_program",)}
     for owner, names in verbs.items():
         for name in names:
             counted(owner, name)
+    if programs:
+        counted(Programs, "__call__", lambda _self, *words: is_change(*words))
+        counted(loop, "run_program", is_change)
+        counted(luks, "run_program", is_change)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_two_share_it_and_the_last_disconnects(place: Place) -> None:
 
 def test_killed_at_some_changes_the_next_run_ends_it(guest: Guest) -> None:
     with storage(guest, "luks2", "killed", encrypted=True) as place:
-        assert killed(place, {"path": "/dev/data"}, 14, "after")
+        assert killed(place, {"path": "/dev/data"}, 11, "after")
         place.done(path="/dev/data")
         assert not place.done(path="/dev/data")["changed"]
         assert killed(place, {"state": "detached"}, 5, "before")
@@ -180,7 +180,7 @@ def test_a_storage_that_went_away_in_the_middle(place: Place) -> None:
 
 
 def test_what_is_ours_and_nobodys_is_swept_and_nothing_else(place: Place) -> None:
-    assert killed(place, {"path": "/dev/data"}, 12, "after")
+    assert killed(place, {"path": "/dev/data"}, 8, "after")
     guest = place.guest
     guest.shell("truncate -s 32M /root/a /root/b")
     for name in ("a", "b"):

@@ -107,7 +107,7 @@ class Brick:
         if not self._ready:
             self._set_up()
         protocol = connection.get("driver_volume_type", "")
-        self._programs.said.clear()
+        self._programs.begin()
         with _log() as logged, _files():
             try:
                 yield

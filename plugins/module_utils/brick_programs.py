@@ -26,6 +26,12 @@ class Programs:
         self._execute = execute
         self._failure = failure
         self.said: list[str] = []
+        self._logins: dict[tuple[str, ...], Exception] = {}
+
+    def begin(self) -> None:
+        """For a verb of its own: what failed before is forgotten."""
+        self.said.clear()
+        self._logins.clear()
 
     def __call__(self, *words: str, **options: Any) -> tuple[str, str]:
         name, value = (_option(words, "-n"), _option(words, "-v")) if words[0] == "iscsiadm" else ("", "")
@@ -37,6 +43,9 @@ class Programs:
                 "iscsiadm takes the secret of a discovery as an argument only: name all portals instead, as "
                 "target_portals, target_iqns and target_luns"
             )
+        if words in self._logins:
+            # iscsid has tried it several times by itself, and os-brick would have it do so three times more.
+            raise self._logins[words]
         where = _where(words)
         if where:
             self._reach(*where)
@@ -46,6 +55,8 @@ class Programs:
             said = getattr(error, "stderr", None) or getattr(error, "stdout", None)
             if said:
                 self.said.append(str(said).strip())
+            if "--login" in words:
+                self._logins[words] = error
             raise
 
     def _reach(self, address: str, port: int) -> None:

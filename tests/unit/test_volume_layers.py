@@ -63,6 +63,26 @@ def test_what_cannot_be_reached_is_said_before_a_program_waits() -> None:
     assert programs.said == [f"127.0.0.1 port {port} cannot be reached: Connection refused"] * 2
 
 
+def test_a_login_that_failed_is_not_tried_again_by_the_same_verb() -> None:
+    runs = []
+
+    def refused(*words: str, **_options: Any) -> tuple[str, str]:
+        runs.append(words)
+        raise Failed("there is no such target")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        programs = Programs(refused, Failed)
+        login = ("iscsiadm", "-m", "node", "-T", TARGET, "-p", f"127.0.0.1:{server.getsockname()[1]}", "--login")
+        for _attempt in range(3):
+            with pytest.raises(Failed, match="there is no such target"):
+                programs(*login)
+        assert runs == [login]
+        programs.begin()
+        with pytest.raises(Failed):
+            programs(*login)
+        assert runs == [login] * 2
+
+
 def test_a_key_is_a_passphrase_or_all_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_bytes(b"key\n\0")

@@ -11,17 +11,17 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (24, 56),
+    "lxd_console": (24, 57),
     "lxd_drain": (33, 76),
-    "lxd_evacuation": (31, 72),
+    "lxd_evacuation": (31, 73),
     "lxd_host": (10, 21),
     "lxd_host_record": (12, 26),
-    "lxd_instance": (20, 49),
-    "lxd_instances": (23, 52),
+    "lxd_instance": (20, 50),
+    "lxd_instances": (23, 53),
     "lxd_interface": (21, 50),
-    "lxd_migration": (28, 65),
+    "lxd_migration": (28, 66),
     "lxd_rebuild": (26, 56),
-    "lxd_snapshot": (39, 89),
+    "lxd_snapshot": (39, 90),
     "lxd_volume_attachment": (42, 95),
     "lxd_volume_attachment_info": (33, 70),
 }

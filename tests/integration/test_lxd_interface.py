@@ -141,20 +141,28 @@ def test_attached_and_detached_twenty_times_leaves_nothing(lane: Lane) -> None:
     assert interfaces(lane.host, NAME) == ["eth0", "lo"]
 
 
-def test_two_runs_at_once_on_two_nics_both_survive(lane: Lane) -> None:
-    for number in range(3):
-        both = [
-            started({**lane.connection, "name": NAME, "device": device, **params}, module="lxd_interface")
-            for device, params in (
-                ("eth1", {"network": BACK, "limits": {"ingress": f"{number + 1}Mbit"}}),
-                ("eth2", {"nictype": "p2p", "limits": {"ingress": f"{number + 1}Mbit"}}),
-            )
+@pytest.mark.parametrize("together", [2, pytest.param(4, marks=pytest.mark.thorough)])
+def test_runs_at_once_on_different_nics_all_survive(lane: Lane, together: int) -> None:
+    """Attached, changed and detached, each of them at once; the guest has what the server says."""
+    nics: dict[str, Params] = {"eth1": {"network": BACK}}
+    nics |= {f"eth{number}": {"nictype": "p2p"} for number in range(2, together + 1)}
+    for speed in ("1Mbit", "2Mbit", "3Mbit", None, "4Mbit", None):
+        wishes = {
+            name: {**nic, "limits": {"ingress": speed}} if speed else {"state": "detached"}
+            for name, nic in nics.items()
+        }
+        runs = [
+            started({**lane.connection, "name": NAME, "device": name, **wish}, module="lxd_interface")
+            for name, wish in wishes.items()
         ]
-        for process in both:
+        for process in runs:
             process.join(timeout=120)
-        assert [process.exitcode for process in both] == [0, 0]
+        assert [process.exitcode for process in runs] == [0] * together
         devices = lane.host.query(f"instances/{NAME}")["devices"]
-        same(devices, {device: {"limits.ingress": f"{number + 1}Mbit"} for device in ("eth1", "eth2")})
+        assert {name: device["limits.ingress"] for name, device in devices.items()} == (
+            dict.fromkeys(nics, speed) if speed else {}
+        )
+        assert len(interfaces(lane.host, NAME)) == 2 + len(devices)
 
 
 def makes_ipvlan(host: LabHost) -> bool:

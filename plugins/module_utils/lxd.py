@@ -350,10 +350,11 @@ class Server:
         try:
             answer = self._call("get", f"{path}/wait", params={"timeout": seconds}, timeout=seconds + ANSWER)
         except OperationFailed as error:
-            # So ends a wait of Incus (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
-            if "context deadline exceeded" not in error.message:
+            # So ends a wait of Incus, and a failure (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
+            record = self.get(path)
+            if record["status_code"] < 200 and "context deadline exceeded" not in error.message:
                 raise
-            return self.get(path)
+            return record
         return answer.json()["metadata"]
 
     def _call(self, method: str, path: str, **request: Any) -> Any:

@@ -178,11 +178,6 @@ LACKING: dict[str, tuple[str, Params, str]] = {
     "vlan": ("", {**BRIDGED, "vlan": "5"}, "The kernel of the host has no VLANs"),
     "macvlan": ("", {"nictype": "macvlan", "parent": "eth0", "vlan": "5"}, "The kernel of the host has no VLANs"),
     "limits": ("", {**BRIDGED, "limits": {"max": "3Mbit"}}, "The kernel of the host cannot limit what a guest sends"),
-    "ipvlan": (
-        "",
-        {"nictype": "ipvlan", "parent": "eth0", "ipv4": ["10.179.0.50"], "apply": "restart", "force": True},
-        "The kernel of the host makes no ipvlan interfaces",
-    ),
     "sriov": ("", {"nictype": "sriov", "parent": "eth0"}, "The device of the host has no virtual functions"),
     "acls": ("incus", {**BRIDGED, "acls": ["nicacl"]}, "The kernel of the host cannot filter so on a bridge"),
 }

@@ -76,6 +76,8 @@ def test_an_option_of_a_stopped_instance(lane: Lane, row: tuple[str, Sequence[Ch
         device = {key: value for key, value in {**device, **keys}.items() if value is not None}
         result = proved(lane, {"device": "eth1", **params}, {"eth1": device})
         assert {result["impact"][key] for key in keys} == {impact}
+        warned = "of a NIC of type ipvlan: liblxc may give the guest no address" in str(result.get("warnings"))
+        assert warned == (device.get("nictype") == "ipvlan")
     proved(lane, {"device": "eth1", "state": "detached"}, {"eth1": None})
 
 
@@ -87,11 +89,11 @@ def test_what_the_kernel_lacks_is_told_and_leaves_nothing(lane: Lane, row: tuple
     before, links = lane.host.query(f"instances/{NAME}")["devices"], interfaces(lane.host, NAME)
     result = nic_task(lane, {"device": "eth1", **params})
     if not result.get("failed"):
-        done(lane, device="eth1", state="detached", apply="restart", force=True)
+        done(lane, device="eth1", state="detached")
         return
     if only in ("", lane.host.product):
         assert words in result["msg"], result["msg"]
-        assert f"Updating instance {NAME}: " in result["msg"] or "it does not start with" in result["msg"]
+        assert f"Updating instance {NAME}: " in result["msg"]
     assert lane.host.query(f"instances/{NAME}")["devices"] == before
     assert interfaces(lane.host, NAME) == links
 

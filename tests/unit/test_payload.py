@@ -11,14 +11,14 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (25, 57),
+    "lxd_console": (25, 58),
     "lxd_drain": (34, 77),
     "lxd_evacuation": (32, 73),
     "lxd_host": (10, 19),
     "lxd_host_record": (12, 24),
     "lxd_instance": (21, 51),
     "lxd_instances": (24, 53),
-    "lxd_interface": (22, 51),
+    "lxd_interface": (22, 52),
     "lxd_migration": (29, 66),
     "lxd_rebuild": (27, 57),
     "lxd_snapshot": (40, 90),

@@ -33,10 +33,11 @@ LACKING = (
         "the kernel of the host makes no ipvlan interfaces; the nearest that work are routed, and macvlan",
     ),
     (
-        # The route comes before the interface, and stays where that is not made: github.com/lxc/lxc/issues/4367.
-        ("Failed to add ipv4 dest", "Failed to add ipv6 dest"),
-        "an earlier start has left a route to the address on the loopback device of the host, which liblxc does not "
-        "take away: remove it there (ip route del ADDRESS dev lo), or take nictype: routed, which leaves none",
+        # It comes before the interface, and stays where that is not made: of liblxc (github.com/lxc/lxc/issues/4367),
+        # and of Incus, which adds it itself.
+        ("Failed to add ipv4 dest", "Failed to add ipv6 dest", "dev lo: exit status"),
+        "an earlier start has left a route to the address on the loopback device of the host, which nobody takes "
+        "away: remove it there (ip route del ADDRESS dev lo), or take nictype: routed, which leaves none",
     ),
     (
         ("support SR-IOV",),

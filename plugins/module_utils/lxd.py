@@ -349,7 +349,7 @@ class Server:
         path = f"operations/{operation}"
         try:
             answer = self._call("get", f"{path}/wait", params={"timeout": seconds}, timeout=seconds + ANSWER)
-        except OperationFailed as error:
+        except (Conflict, NotFound, OperationFailed) as error:
             # So ends a wait of Incus, and a failure (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
             record = self.get(path)
             if record["status_code"] < 200 and "context deadline exceeded" not in error.message:

@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .errors import Conflict, LxdError
-from .steps import Step, predict
+from .steps import ATTEMPTS, Step, predict
 
 On = TypeVar("On")
 Desired = TypeVar("Desired")
 Current = TypeVar("Current")
-
-ATTEMPTS = 3
-"""How often a plan is made anew because somebody else changed the object in between."""
 
 
 @dataclass(frozen=True)
@@ -88,5 +85,6 @@ def _run(
         except Conflict:
             if attempt == ATTEMPTS:
                 raise
+            # Whoever was faster is still at work: the server writes on until the operation ends.
             domain.settle(on, desired)
             steps = domain.plan(desired, domain.read(on, desired))

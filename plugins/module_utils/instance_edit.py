@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .compare import merged, quantity
-from .config_keys import DEVICE_KINDS, MARK, check_key, kinds, takes_live
+from .config_keys import DEVICE_KINDS, MARK
 from .errors import Refused
 from .instance import FLEET, SOURCE, Current, Desired, Devices, Profile, Source, owned
+from .known_keys import check_key, kinds, takes_live
 from .volume_devices import volumes_of
 
 DEVICE_TYPES = (

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .config_keys import Key, from_metadata, known
+from .config_keys import Key
 from .cordon import cordon_of
 from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely, owned
 from .instance_edit import edited
+from .known_keys import from_metadata, known
 from .steps import Reader
 
 DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}

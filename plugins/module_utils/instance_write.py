@@ -9,7 +9,7 @@ from typing import Any
 
 from .config_keys import is_servers
 from .errors import Conflict, NotFound
-from .steps import Api
+from .steps import ATTEMPTS, Api
 
 
 def writable(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,9 +38,9 @@ def replace_instance(
 
 
 def insist(write: Callable[[], None]) -> None:
-    """Write, and twice again where somebody else was faster: the server changes its own keys of an instance on its own
-    time after a start or a stop. ``write`` reads anew each time."""
-    for _attempt in (1, 2):
+    """Write, and again where somebody else was faster: the server changes its own keys of an instance on its own time
+    after a start or a stop. ``write`` reads anew each time."""
+    for _attempt in range(1, ATTEMPTS):
         try:
             write()
         except Conflict:

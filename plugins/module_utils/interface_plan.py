@@ -61,7 +61,23 @@ def report(wanted: Interface, current: Current) -> dict[str, Any]:
     found = impact(wanted, current) if after.devices != current.devices else {}
     # Firmware reads the boot order when it starts.
     waits = current.active and wanted.state == "attached" and "boot.priority" in found
-    return {"impact": found, "pending": ["boot.priority"] if waits else [], **names(current, name)}
+    waiting = ["boot.priority"] if waits else []
+    return {"impact": found, "pending": waiting, **names(current, name), **_warnings(after, name, found)}
+
+
+def _warnings(after: Current, name: str, found: Mapping[str, str]) -> dict[str, list[str]]:
+    """What the server takes and does not do well."""
+    device = nics(after).get(name, {})
+    declared = [option for option in ("ipv4.address", "ipv6.address") if device.get(option)]
+    if not found or device.get("nictype") != "ipvlan" or not declared:
+        return {}
+    # Seen with liblxc 5.0.2 under LXD 5.0.2; the routes are github.com/lxc/lxc/issues/4367.
+    words = (
+        f"{after.name} on {after.server.name}: {name}: {', '.join(declared)} of a NIC of type ipvlan: liblxc may give "
+        "the guest no address, and leave a route to it on the host when the instance stops, with which it does not "
+        "start again. What works: ipvlan without that option, with addresses that the guest sets; or nictype: routed"
+    )
+    return {"warnings": [words]}
 
 
 def names(current: Current, name: str) -> dict[str, str | None]:

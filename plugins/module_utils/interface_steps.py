@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .errors import LxdError, NotFound, OperationFailed
@@ -29,21 +28,42 @@ LACKING = (
         "the kernel of the host cannot filter so on a bridge (nf_conntrack_bridge, nft_reject_bridge); what "
         "works is the option security.acls of the network, which filters at the host",
     ),
+    (
+        ("Failed to create ipvlan interface",),
+        "the kernel of the host makes no ipvlan interfaces; the nearest that work are routed, and macvlan",
+    ),
+    (
+        # It comes before the interface, and stays where that is not made: of liblxc (github.com/lxc/lxc/issues/4367),
+        # and of Incus, which adds it itself.
+        ("Failed to add ipv4 dest", "Failed to add ipv6 dest", "dev lo: exit status"),
+        "an earlier start has left a route to the address on the loopback device of the host, which nobody takes "
+        "away: remove it there (ip route del ADDRESS dev lo), or take nictype: routed, which leaves none",
+    ),
+    (
+        ("support SR-IOV",),
+        "the device of the host has no virtual functions; the nearest that work are macvlan, and physical, which gives "
+        "the instance the whole device",
+    ),
 )
 """What is found in the server's words where the kernel of the host lacks something, and what that is."""
 
 
-@contextmanager
-def lacks_told() -> Iterator[None]:
-    """Say what the kernel lacks where the server fails of that. It has undone the change then."""
+def lacking(message: str) -> str:
+    """The server's words, with what the kernel of the host lacks where that is their cause."""
+    for found, words in LACKING:
+        if any(word in message for word in found):
+            return f"{message}. {words[0].upper()}{words[1:]}"
+    return message
+
+
+def noted(on: Api, instance: str) -> str:
+    """The first error in the log of an instance that did not start; the server itself tells only that it did not."""
     try:
-        yield
-    except OperationFailed as error:
-        for found, words in LACKING:
-            if any(word in error.message for word in found):
-                error.message += f". {words[0].upper()}{words[1:]}"
-                break
-        raise
+        log = on.text(f"instances/{instance}/logs/lxc.log")
+    except LxdError:
+        return ""  # There is none where it did not come so far, and of a virtual machine.
+    errors = [line.partition(" ERROR ")[2] for line in log.splitlines() if " ERROR " in line]
+    return f". Its log says: {errors[0].split(' - ', 2)[-1]}" if errors else ""
 
 
 @dataclass(frozen=True)
@@ -57,8 +77,12 @@ class Plug:
         return self.update.effect(current)
 
     def run(self, on: Api) -> None:
-        with lacks_told():
+        try:
             self.update.run(on)
+        except OperationFailed as error:
+            # The server has undone it.
+            error.message = lacking(error.message)
+            raise
 
 
 @dataclass(frozen=True)
@@ -84,11 +108,12 @@ class PlugCold:
             self._write(on, self.after.devices.get(self.device))
             self._start(on)
         except LxdError as error:
+            said = lacking(error.message + noted(on, self.after.name))
             self._write(on, self.before)
             self._start(on)
             raise OperationFailed(
                 f"{self.after.name} on {on.name}: it does not start with the change of {self.device}, and runs again "
-                f"without it. The server says: {error.message}",
+                f"without it. The server says: {said}",
                 **error.details,
             ) from None
 

@@ -293,7 +293,7 @@ class Server:
         for operation in mine:
             try:
                 self._wait(operation, self.wait_timeout if timeout is None else timeout)
-            except (OperationFailed, NotFound):
+            except (Conflict, OperationFailed, NotFound):
                 pass  # Whoever began it was told; what it left is read next.
         return bool(mine)
 
@@ -321,7 +321,7 @@ class Server:
     def _wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
         """The finished operation. Raises OperationFailed, or TimedOut with the operation's record; it then goes on
         in the server."""
-        about = operation.get("description") or "operation"
+        about = _about(operation)
         end = time.monotonic() + timeout
         record: Any = operation
         while record["status_code"] < 200:
@@ -349,11 +349,12 @@ class Server:
         path = f"operations/{operation}"
         try:
             answer = self._call("get", f"{path}/wait", params={"timeout": seconds}, timeout=seconds + ANSWER)
-        except OperationFailed as error:
-            # So ends a wait of Incus (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
-            if "context deadline exceeded" not in error.message:
+        except (Conflict, NotFound, OperationFailed) as error:
+            # So ends a wait of Incus, and a failure (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
+            record = self.get(path)
+            if record["status_code"] < 200 and "context deadline exceeded" not in error.message:
                 raise
-            return self.get(path)
+            return record
         return answer.json()["metadata"]
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
@@ -381,8 +382,18 @@ class Server:
 
 
 def _concerns(operation: Mapping[str, Any], path: str) -> bool:
-    urls = [url.split("?")[0] for kind in (operation.get("resources") or {}).values() for url in kind]
-    return any(url.endswith(f"/{path}") for url in urls)
+    return any(url.endswith(f"/{path}") for url in _resources(operation))
+
+
+def _resources(operation: Mapping[str, Any]) -> list[str]:
+    """The paths of the objects that an operation is about."""
+    return [url.split("?")[0] for kind in (operation.get("resources") or {}).values() for url in kind]
+
+
+def _about(operation: Mapping[str, Any]) -> str:
+    """What an operation does, and to what: ``Updating instance web1``."""
+    names = dict.fromkeys(path.rsplit("/", 1)[-1] for path in _resources(operation))
+    return " ".join((operation.get("description") or "operation", ", ".join(names))).rstrip()
 
 
 def _public(operation: Mapping[str, Any]) -> dict[str, Any]:

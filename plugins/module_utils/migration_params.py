@@ -12,6 +12,16 @@ from .errors import Refused
 from .instance_params import check_name
 from .migration import Move
 
+TARGET: Mapping[str, Mapping[str, Any]] = {
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "server_cert": {"type": "path"},
+    "server_fingerprint": {"type": "str"},
+    "trust_token": {"type": "str", "no_log": True},
+    "project": {"type": "str"},
+}
+"""How a task says of another server how to be let in, as AnsibleModule wants it."""
+
 
 def migration_spec() -> dict[str, dict[str, Any]]:
     """The options of a move, as AnsibleModule wants them; documented in modules/lxd_migration.py."""
@@ -22,16 +32,7 @@ def migration_spec() -> dict[str, dict[str, Any]]:
         "target": {
             "type": "dict",
             "required": True,
-            "options": {
-                "endpoint": {"type": "str"},
-                "member": {"type": "str"},
-                "client_cert": {"type": "path"},
-                "client_key": {"type": "path", "no_log": False},
-                "server_cert": {"type": "path"},
-                "server_fingerprint": {"type": "str"},
-                "trust_token": {"type": "str", "no_log": True},
-                "project": {"type": "str"},
-            },
+            "options": {"endpoint": {"type": "str"}, "member": {"type": "str"}, **TARGET},
             "required_one_of": [["endpoint", "member"]],
             "mutually_exclusive": [["endpoint", "member"]],
         },

@@ -22,6 +22,7 @@ from .instance_steps import Delete
 from .instance_write import insist, rewrite
 from .migration import Link, Move, Place
 from .migration_blockers import blockers, devices_there, of_the_host
+from .migration_params import TARGET
 from .migration_read import read_origin, read_place
 from .snapshot import Snapshot, snapshot_from
 from .snapshot_publish import origin_of
@@ -69,15 +70,7 @@ class Both:
 
 def copy_spec() -> dict[str, Any]:
     """The option ``copy``, as AnsibleModule wants it; documented in modules/lxd_snapshot.py."""
-    target = {
-        "endpoint": {"type": "str", "required": True},
-        "client_cert": {"type": "path"},
-        "client_key": {"type": "path", "no_log": False},
-        "server_cert": {"type": "path"},
-        "server_fingerprint": {"type": "str"},
-        "trust_token": {"type": "str", "no_log": True},
-        "project": {"type": "str"},
-    }
+    target = {"endpoint": {"type": "str", "required": True}, **TARGET}
     return {
         "type": "dict",
         "options": {

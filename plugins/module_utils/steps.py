@@ -10,6 +10,10 @@ from typing import Any, Protocol, TypeVar
 Current = TypeVar("Current")
 On_contra = TypeVar("On_contra", contravariant=True)
 
+ATTEMPTS = 10
+"""How often something is planned and written because somebody else changes it meanwhile: of several that write at once
+one gets through each time."""
+
 
 class Reader(Protocol):
     """What reading needs of a server.

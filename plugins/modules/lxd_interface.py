@@ -60,7 +60,11 @@ options:
   nictype:
     description:
       - Type of a NIC that is of no managed network. All but V(routed) and V(p2p) need O(parent).
-      - V(ipvlan) is plugged into a stopped instance only. See O(apply).
+      - V(ipvlan) is plugged into a stopped instance only. See O(apply). It works where the guest sets its addresses
+        itself. With O(ipv4) or O(ipv6) there is a warning - liblxc 5.0 gives the guest neither these nor the name
+        O(interface), and leaves routes on the host with which the instance does not start again (L(liblxc issue 4367,
+        https://github.com/lxc/lxc/issues/4367)). V(routed) is the nearest that has addresses from here.
+      - V(sriov) needs a device of the host that has virtual functions.
     type: str
     choices: [bridged, macvlan, physical, routed, ipvlan, p2p, sriov]
   interface:
@@ -278,6 +282,12 @@ impact:
   returned: success
   type: dict
   sample: {limits.ingress: live}
+warnings:
+  description: What the server takes, and is known not to do well.
+  returned: when there is such
+  type: list
+  elements: str
+  sample: []
 pending:
   description: Options that the guest notices when it boots the next time.
   returned: success

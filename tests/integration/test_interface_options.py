@@ -2,22 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """lxd_interface, option by option: check, apply, again; and that packets go, or do not, as the option says."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import pytest
 from integration.case import Lane, same
 from integration.guest_network import address, host_reaches, interfaces, reaches, traces
+from integration.interface_cases import BACK, COLD, LACKING, PHYSICAL, ROWS, Change, Params
 from integration.lab_host import run, wait_until
 from integration.nic_proof import NAME, done, nic_task, proved, quickly
 
 OTHER = "nicother"
-BACK, PHYSICAL = "nicback", "nicphys"
-MAC, MAC2 = "00:16:3e:77:00:01", "00:16:3e:77:00:02"
-Params = Mapping[str, Any]
-Change = tuple[Params, Mapping[str, str | None], str]
-"""What a task says of eth1, which keys of the device change by that, and how that takes effect."""
 NETWORK = {"ipv4.address": "10.178.0.1/24", "ipv6.address": "fd42:178::1/64", "ipv6.dhcp.stateful": "true"}
 FORWARDING = [
     f"net.{ip}.conf.{name}.{key}=1"
@@ -51,87 +46,6 @@ def _given(lane: Lane) -> None:
     lane.host.given(NAME, power="running")
 
 
-# The first of each attaches; then the NIC is changed, and detached. All on a running instance.
-ROWS: dict[str, Sequence[Change]] = {
-    "network, hwaddr, interface": (
-        (
-            {"network": BACK, "hwaddr": MAC, "interface": "back0"},
-            {"network": BACK, "hwaddr": MAC, "name": "back0"},
-            "live",
-        ),
-        ({"hwaddr": MAC2}, {"hwaddr": MAC2}, "replug"),
-        ({"interface": "back1"}, {"name": "back1"}, "replug"),
-    ),
-    "host_name": (
-        ({"network": BACK, "host_name": "nicveth0"}, {"network": BACK, "host_name": "nicveth0"}, "live"),
-        ({"host_name": "nicveth1"}, {"host_name": "nicveth1"}, "replug"),
-    ),
-    "parent, mtu": (
-        (
-            {"parent": BACK, "nictype": "bridged", "mtu": "1400"},
-            {"parent": BACK, "nictype": "bridged", "mtu": "1400"},
-            "live",
-        ),
-        ({"mtu": "1300"}, {"mtu": "1300"}, "replug"),
-        ({"mtu": ""}, {"mtu": None}, "replug"),
-    ),
-    "macvlan": (
-        ({"nictype": "macvlan", "parent": "eth0"}, {"nictype": "macvlan", "parent": "eth0"}, "live"),
-        ({"mtu": "1400"}, {"mtu": "1400"}, "replug"),
-    ),
-    "physical": (
-        ({"nictype": "physical", "parent": PHYSICAL}, {"nictype": "physical", "parent": PHYSICAL}, "live"),
-        ({"mtu": "1400"}, {"mtu": "1400"}, "replug"),
-    ),
-    "routed": (
-        (
-            {"nictype": "routed", "parent": "eth0", "ipv4": ["10.179.9.9"], "ipv6": ["fd42:179::9"]},
-            {"nictype": "routed", "parent": "eth0", "ipv4.address": "10.179.9.9", "ipv6.address": "fd42:179::9"},
-            "live",
-        ),
-        ({"ipv4": ["10.179.9.9", "10.179.9.10"]}, {"ipv4.address": "10.179.9.9,10.179.9.10"}, "replug"),
-        ({"limits": {"ingress": "10Mbit"}}, {"limits.ingress": "10Mbit"}, "live"),
-    ),
-    "p2p": (
-        ({"nictype": "p2p", "mtu": "1300"}, {"nictype": "p2p", "mtu": "1300"}, "live"),
-        (
-            {"routes": {"ipv4": ["10.9.4.0/24"]}, "limits": {"ingress": "3Mbit"}},
-            {"ipv4.routes": "10.9.4.0/24", "limits.ingress": "3Mbit"},
-            "live",
-        ),
-    ),
-    "static addresses": (
-        ({"network": BACK, "ipv4": ["10.178.0.7"]}, {"network": BACK, "ipv4.address": "10.178.0.7"}, "live"),
-        ({"ipv6": ["fd42:178::7"]}, {"ipv6.address": "fd42:178::7"}, "live"),
-        ({"ipv4": [], "ipv6": []}, {"ipv4.address": None, "ipv6.address": None}, "live"),
-    ),
-    "filters": (
-        (
-            {"network": BACK, "security": {"mac_filtering": True, "port_isolation": True}},
-            {"network": BACK, "security.mac_filtering": "true", "security.port_isolation": "true"},
-            "live",
-        ),
-        ({"security": {"ipv4_filtering": True}}, {"security.ipv4_filtering": "true"}, "live"),
-        ({"security": {"ipv6_filtering": True}}, {"security.ipv6_filtering": "true"}, "live"),
-        ({"security": {"port_isolation": False}}, {"security.port_isolation": "false"}, "replug"),
-    ),
-    "routes": (
-        (
-            {"network": BACK, "routes": {"ipv4": ["10.9.1.0/24"], "ipv6": ["fd42:9::/64"]}},
-            {"network": BACK, "ipv4.routes": "10.9.1.0/24", "ipv6.routes": "fd42:9::/64"},
-            "live",
-        ),
-        (
-            {"routes": {"ipv4_external": ["10.9.3.0/24"], "ipv6_external": ["fd42:a::/64"]}},
-            {"ipv4.routes.external": "10.9.3.0/24", "ipv6.routes.external": "fd42:a::/64"},
-            "live",
-        ),
-        ({"routes": {"ipv4": []}}, {"ipv4.routes": None}, "live"),
-    ),
-    "tag": (({"network": BACK, "tag": "blue"}, {"network": BACK, "user.tag": "blue"}, "live"),),
-}
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_an_option_of_a_running_instance(lane: Lane, row: Sequence[Change]) -> None:
@@ -145,74 +59,6 @@ def test_an_option_of_a_running_instance(lane: Lane, row: Sequence[Change]) -> N
     assert interfaces(lane.host, NAME) == ["eth0", "lo"]
     after = traces(lane.host)
     same(after, {"links": before["links"], "routes": before["routes"], "rules": before["rules"]})
-
-
-# The kernel of a test machine often lacks what these need, so they are declared of a stopped instance, which the
-# server checks; tests/volumes/test_interfaces.py has running ones.
-ACLS = {"ingress": "drop", "egress": "allow", "ingress_logged": True, "egress_logged": False}
-DEFAULTS = {
-    "security.acls.default.ingress.action": "drop",
-    "security.acls.default.egress.action": "allow",
-    "security.acls.default.ingress.logged": "true",
-    "security.acls.default.egress.logged": "false",
-}
-BRIDGED = {"network": BACK}
-COLD: dict[str, tuple[str, Sequence[Change]]] = {
-    "limits": (
-        "",
-        (
-            ({**BRIDGED, "limits": {"egress": "10Mbit"}}, {**BRIDGED, "limits.egress": "10Mbit"}, "stopped"),
-            (
-                {"limits": {"egress": "", "max": "20Mbit"}},
-                {"limits.egress": None, "limits.max": "20Mbit"},
-                "stopped",
-            ),
-        ),
-    ),
-    "limits.priority": (
-        "incus",
-        (({**BRIDGED, "limits": {"priority": "3"}}, {**BRIDGED, "limits.priority": "3"}, "stopped"),),
-    ),
-    "vlan": (
-        "",
-        (
-            (
-                {**BRIDGED, "vlan": "5", "vlan_tagged": ["6", "10-12"]},
-                {**BRIDGED, "vlan": "5", "vlan.tagged": "6,10-12"},
-                "stopped",
-            ),
-            ({"vlan": "7", "vlan_tagged": []}, {"vlan": "7", "vlan.tagged": None}, "stopped"),
-        ),
-    ),
-    "vlan of macvlan": (
-        "",
-        (
-            (
-                {"nictype": "macvlan", "parent": "eth0", "vlan": "5"},
-                {"nictype": "macvlan", "parent": "eth0", "vlan": "5"},
-                "stopped",
-            ),
-        ),
-    ),
-    "ipvlan": (
-        "",
-        (
-            (
-                {"nictype": "ipvlan", "parent": "eth0", "ipv4": ["10.179.0.50"], "ipv6": ["fd42:179::50"]},
-                {"nictype": "ipvlan", "parent": "eth0", "ipv4.address": "10.179.0.50", "ipv6.address": "fd42:179::50"},
-                "stopped",
-            ),
-        ),
-    ),
-    "acls": (
-        "incus",
-        (
-            ({**BRIDGED, "acls": ["nicacl"]}, {**BRIDGED, "security.acls": "nicacl"}, "stopped"),
-            ({"acls_default": ACLS}, DEFAULTS, "stopped"),
-            ({"acls": [], "acls_default": {}}, {"security.acls": None}, "stopped"),
-        ),
-    ),
-}
 
 
 @pytest.mark.thorough
@@ -230,15 +76,9 @@ def test_an_option_of_a_stopped_instance(lane: Lane, row: tuple[str, Sequence[Ch
         device = {key: value for key, value in {**device, **keys}.items() if value is not None}
         result = proved(lane, {"device": "eth1", **params}, {"eth1": device})
         assert {result["impact"][key] for key in keys} == {impact}
+        warned = "of a NIC of type ipvlan: liblxc may give the guest no address" in str(result.get("warnings"))
+        assert warned == (device.get("nictype") == "ipvlan")
     proved(lane, {"device": "eth1", "state": "detached"}, {"eth1": None})
-
-
-LACKING: dict[str, tuple[str, Params, str]] = {
-    "vlan": ("", {**BRIDGED, "vlan": "5"}, "The kernel of the host has no VLANs"),
-    "macvlan": ("", {"nictype": "macvlan", "parent": "eth0", "vlan": "5"}, "The kernel of the host has no VLANs"),
-    "limits": ("", {**BRIDGED, "limits": {"max": "3Mbit"}}, "The kernel of the host cannot limit what a guest sends"),
-    "acls": ("incus", {**BRIDGED, "acls": ["nicacl"]}, "The kernel of the host cannot filter so on a bridge"),
-}
 
 
 @pytest.mark.thorough
@@ -253,6 +93,7 @@ def test_what_the_kernel_lacks_is_told_and_leaves_nothing(lane: Lane, row: tuple
         return
     if only in ("", lane.host.product):
         assert words in result["msg"], result["msg"]
+        assert f"Updating instance {NAME}: " in result["msg"]
     assert lane.host.query(f"instances/{NAME}")["devices"] == before
     assert interfaces(lane.host, NAME) == links
 

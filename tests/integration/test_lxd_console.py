@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from integration.case import Lane, same
+from integration.console_cases import ROWS, Change
 from integration.killed_run import killed
 from integration.lab_host import LabHost, run, wait_until
 from integration.task import command, play, task
@@ -110,7 +111,13 @@ def both(host: LabHost, whole: Mapping[str, str], secrets: Mapping[str, str]) ->
         with session(host, whole, secrets["data"]) as data:
             yield data
             data.send(b" \x15", binary=True)
-        wait_until(lambda: whole["operation"] not in sessions(host), "the session has ended")
+        wait_until(partial(ended, host, whole["operation"]), "the session has ended")
+
+
+def ended(host: LabHost, session: str) -> bool:
+    """Whether a session that was left has ended: the server sees that nobody listens when the guest says something."""
+    host.shell(NAME, "echo > /dev/console")
+    return session not in sessions(host)
 
 
 @contextmanager
@@ -238,6 +245,28 @@ def test_bytes_reach_a_server_in_the_guest(lane: Lane, kind: str) -> None:
     found = lane.host.query(f"instances/{NAME}")
     assert found["devices"] == before["devices"]
     assert asked(lane, LISTEN + 1) == ""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_an_option_of_a_running_instance(lane: Lane, row: Sequence[Change]) -> None:
+    """Check, apply, again."""
+    for params, listens, leads_to in row:
+        before = lane.host.everything()
+        checked = console(lane, **params, check=True)
+        assert not checked.get("failed"), checked["msg"]
+        same(lane.host.everything(), before)
+        assert checked["changed"]
+        applied = done(lane, **params)
+        same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
+        device = {"type": "proxy", "listen": listens, "connect": leads_to}
+        devices = {f"console-{params['type']}": device} if listens else {}
+        found = lane.host.query(f"instances/{NAME}")
+        assert found["devices"] == devices
+        again = done(lane, **params)
+        assert (again["changed"], again["steps"]) == (False, [])
+        same(again["console"], applied["console"])
+        assert lane.host.query(f"instances/{NAME}") == found
 
 
 def test_a_script_logs_in_and_runs_a_command(lane: Lane) -> None:

@@ -21,13 +21,23 @@ from ansible_collections.lxdops.compute.plugins.module_utils.quiesce_machine imp
 from integration.case import Lane, same
 from integration.killed_run import killed, started
 from integration.lab_host import LabHost, run, wait_until
-from integration.task import command, task
+from integration.snapshot_proof import (
+    LOCK,
+    MODULE,
+    NAME,
+    PARTS,
+    PATH,
+    Params,
+    done,
+    everything,
+    given,
+    proved,
+    snap_task,
+    taken,
+)
+from integration.task import command
 
-MODULE = "lxdops.compute.lxd_snapshot"
-NAME, COPY = "snap", "snapcopy"
-PARTS = ("changed", "steps", "diff", "snapshot", "loses")
-PATH, LOCK = "/root/data", "/root/locked"
-Params = Mapping[str, Any]
+COPY = "snapcopy"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,51 +50,6 @@ def _left(lane: Lane) -> Iterator[None]:
 def _given(lane: Lane) -> None:
     """A running instance without snapshots."""
     given(lane, "running")
-
-
-def given(lane: Lane, power: str, **body: Any) -> None:
-    lane.host.given(NAME, power=power, **body)
-    if power == "running":
-        lane.host.shell(NAME, f"rm -f {PATH} {LOCK}")
-    for name in taken(lane):
-        lane.host.call("DELETE", f"instances/{NAME}/snapshots/{name}")
-
-
-def taken(lane: Lane) -> list[str]:
-    """The names of the snapshots."""
-    return [url.rsplit("/", 1)[1] for url in lane.host.call("GET", f"instances/{NAME}/snapshots")]
-
-
-def snap_task(lane: Lane, params: Params, *, check: bool = False) -> dict[str, Any]:
-    return task({**lane.connection, "name": NAME, "snapshot": "monday", **params}, module=MODULE, check=check)
-
-
-def done(lane: Lane, **params: Any) -> dict[str, Any]:
-    result = snap_task(lane, params)
-    assert not result.get("failed"), result["msg"]
-    return result
-
-
-def everything(lane: Lane) -> dict[str, Any]:
-    found = lane.host.everything()
-    return {**found, "snapshots": lane.host.call("GET", f"instances/{NAME}/snapshots?recursion=1")}
-
-
-def proved(lane: Lane, **params: Any) -> dict[str, Any]:
-    """Check, apply, again; the result of the apply."""
-    before = everything(lane)
-    checked = snap_task(lane, params, check=True)
-    assert not checked.get("failed"), checked["msg"]
-    same(everything(lane), before)
-    assert checked["changed"]
-    applied = done(lane, **params)
-    same({part: applied.get(part) for part in PARTS}, {part: checked.get(part) for part in PARTS})
-    after = everything(lane)
-    again = done(lane, **params)
-    assert (again["changed"], again["steps"]) == (False, [])
-    same(everything(lane), after)
-    same(again["snapshot"], applied["snapshot"])
-    return applied
 
 
 def digest(lane: Lane) -> str:

@@ -10,6 +10,7 @@ from integration.case import same
 from integration.conftest import lab
 from integration.killed_run import killed
 from integration.lab_host import LabHost
+from integration.snapshot_cases import COPIES
 from integration.task import task
 
 MODULE = "lxdops.compute.lxd_snapshot"
@@ -41,7 +42,8 @@ def _given(pair: Hosts) -> Iterator[None]:
 
 
 def params_of(pair: Hosts, **copy: Any) -> dict[str, Any]:
-    away = {"name": COPY, "target": dict(pair[1].https), "pool": "fast", **copy}
+    target = {**pair[1].https, **copy.pop("target", {})}
+    away = {"name": COPY, "target": target, "pool": "fast", **copy}
     return {**pair[0].https, "name": NAME, "snapshot": "monday", "copy": away}
 
 
@@ -83,6 +85,42 @@ def test_a_copy_has_the_data_and_is_made_once(pair: Hosts) -> None:
     refused = copied(params, snapshot="tuesday")
     assert f"copy.name: {COPY} on " in refused["msg"]
     assert "found a container that is no copy of this snapshot" in refused["msg"]
+
+
+@pytest.fixture
+def elsewhere(pair: Hosts) -> Iterator[None]:
+    """A network and a project that the other server alone has."""
+    config = {"ipv4.address": "10.182.0.1/24", "ipv6.address": "none"}
+    features = {"features.images": "false", "features.profiles": "false", "features.storage.volumes": "false"}
+    pair[1].call("POST", "networks", {"name": "copynet", "type": "bridge", "config": config})
+    pair[1].call("POST", "projects", {"name": "copies", "config": features})
+    yield
+    pair[1].remove(COPY)
+    for url in pair[1].call("GET", "instances?project=copies"):
+        pair[1].call("DELETE", url.removeprefix("/1.0/"))
+    pair[1].call("DELETE", "projects/copies")
+    pair[1].call("DELETE", "networks/copynet")
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("row", COPIES.values(), ids=COPIES)
+def test_an_option_of_a_copy(pair: Hosts, row: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
+    copy, shows = row
+    params = params_of(pair, **copy)
+    before = pair[1].everything()
+    checked = copied(params, check=True)
+    assert not checked.get("failed"), checked["msg"]
+    same(pair[1].everything(), before)
+    applied = copied(params)
+    assert not applied.get("failed"), applied["msg"]
+    same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
+    project = copy.get("target", {}).get("project", "default")
+    found = pair[1].query(f"instances/{COPY}?project={project}")
+    same(found, {"status": "Stopped", **shows})
+    again = copied(params)
+    assert (again["changed"], again["steps"], again["copy"]) == (False, [], applied["copy"])
+    assert pair[1].query(f"instances/{COPY}?project={project}") == found
 
 
 def test_what_stands_in_the_way_is_told_first(pair: Hosts) -> None:

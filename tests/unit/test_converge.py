@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible_collections.lxdops.compute.plugins.module_utils.converge import ATTEMPTS, Domain, converge
+from ansible_collections.lxdops.compute.plugins.module_utils.converge import Domain, converge
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Conflict, OperationFailed
+from ansible_collections.lxdops.compute.plugins.module_utils.steps import ATTEMPTS
 
 
 @dataclass
@@ -91,11 +92,12 @@ def test_a_conflict_is_read_and_planned_again() -> None:
     counter = Counter(meddled=1)
     assert run(counter, 3)["steps"] == ["add to 1", "add to 2"]
     assert counter.number == 3
+    assert counter.settles == 2, "it did not wait for what the other had begun"
 
 
 def test_conflicts_are_not_fought_for_ever() -> None:
     with pytest.raises(Conflict):
-        run(Counter(meddled=ATTEMPTS), 9)
+        run(Counter(meddled=ATTEMPTS), 99)
 
 
 def test_a_failure_says_which_steps_were_done() -> None:

@@ -13,7 +13,8 @@ from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refus
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import RESTART, Current
 from ansible_collections.lxdops.compute.plugins.module_utils.interface import Interface, view
 from ansible_collections.lxdops.compute.plugins.module_utils.interface_params import interface_from
-from ansible_collections.lxdops.compute.plugins.module_utils.interface_plan import edited, impact, plan
+from ansible_collections.lxdops.compute.plugins.module_utils.interface_plan import edited, impact, plan, report
+from ansible_collections.lxdops.compute.plugins.module_utils.interface_steps import lacking
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from unit.instances import BOOT, NIC, SERVER, absent, existing, virtual_machine
 
@@ -188,6 +189,33 @@ def test_how_a_change_takes_effect() -> None:
     assert impact(both, having("stopped")) == {"limits.max": "stopped", "name": "stopped"}
     first = nic(device="eth0", boot_priority=1)
     assert impact(first, replace(virtual_machine(), server=ON)) == {"boot.priority": "replug"}
+
+
+def test_addresses_of_an_ipvlan_nic_are_warned_of() -> None:
+    stopped = having("stopped", eth1=IPVLAN)
+    (words,) = report(nic(device="eth1", ipv4=["10.0.0.5"]), stopped)["warnings"]
+    assert "web1 on host1: eth1: ipv4.address of a NIC of type ipvlan" in words
+    assert "nictype: routed" in words
+    assert "warnings" not in report(nic(device="eth1", mtu="1400"), stopped)
+    assert "warnings" not in report(nic(device="eth0", ipv4=["10.0.0.5"]), stopped)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("Failed creating interface: type vlan: Operation not supported", "The kernel of the host has no VLANs"),
+        ('Parent device "eth0" doesn\'t support SR-IOV', "The device of the host has no virtual functions"),
+        ('Failed to create ipvlan interface "ip1" on "eth0"', "The kernel of the host makes no ipvlan interfaces"),
+        (
+            'File exists - Failed to add ipv4 dest "10.0.0.5" for network device "lo"',
+            "An earlier start has left a route",
+        ),
+        ("ip -4 route add table main 10.0.0.5/32 dev lo: exit status 2", "An earlier start has left a route"),
+    ],
+)
+def test_what_a_host_lacks_is_told_with_the_servers_words(message: str, words: str) -> None:
+    assert lacking(message).startswith(f"{message}. {words}")
+    assert lacking("something else") == "something else"
 
 
 def test_a_plan_carried_out_leaves_nothing_to_do() -> None:

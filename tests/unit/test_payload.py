@@ -11,19 +11,19 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (24, 57),
-    "lxd_drain": (33, 76),
-    "lxd_evacuation": (31, 73),
-    "lxd_host": (10, 21),
-    "lxd_host_record": (12, 26),
-    "lxd_instance": (20, 50),
-    "lxd_instances": (23, 53),
-    "lxd_interface": (21, 50),
-    "lxd_migration": (28, 66),
-    "lxd_rebuild": (26, 56),
-    "lxd_snapshot": (39, 90),
-    "lxd_volume_attachment": (42, 95),
-    "lxd_volume_attachment_info": (33, 70),
+    "lxd_console": (25, 58),
+    "lxd_drain": (34, 77),
+    "lxd_evacuation": (32, 73),
+    "lxd_host": (10, 19),
+    "lxd_host_record": (12, 24),
+    "lxd_instance": (21, 51),
+    "lxd_instances": (24, 53),
+    "lxd_interface": (22, 52),
+    "lxd_migration": (29, 66),
+    "lxd_rebuild": (27, 57),
+    "lxd_snapshot": (40, 90),
+    "lxd_volume_attachment": (42, 93),
+    "lxd_volume_attachment_info": (33, 68),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

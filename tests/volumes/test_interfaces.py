@@ -204,6 +204,34 @@ def test_what_a_guest_sends_is_limited_while_it_is_plugged_in(nics: Nics) -> Non
     nics.gone()
 
 
+@pytest.mark.thorough
+def test_ipvlan_carries_packets_of_addresses_that_the_guests_set(nics: Nics) -> None:
+    """It comes and goes by a restart, or while the instance is stopped, which starts again with it."""
+    options = {"nictype": "ipvlan", "parent": UPLINK}
+    shown = {"type": "nic", "nictype": "ipvlan", "parent": UPLINK}
+    cold: dict[str, Any] = {"apply": "restart", "force": True}
+    boot = nics.query(f"instances/{NAME}/state")["pid"]
+    attached = nics.proved(shown, **options, **cold)
+    assert set(attached["impact"].values()) == {"restart"}
+    assert nics.query(f"instances/{NAME}/state")["pid"] not in (0, boot)
+    nics.guest.shell(f"lxc stop --force {OTHER}")
+    assert set(nics.proved(shown, OTHER, **options)["impact"].values()) == {"stopped"}
+    nics.guest.shell(f"lxc start {OTHER}")
+    for again in (False, True):
+        if again:
+            nics.guest.shell(f"lxc restart --force {NAME}")
+        # The guest's init asks DHCP, which nobody answers, and takes addresses away when it begins.
+        nics.shell(NAME, "killall udhcpc")
+        nics.shell(OTHER, "killall udhcpc")
+        nics.addressed(NAME, OTHER, interface="eth0")
+        assert reaches(nics, NAME, IPS[OTHER])
+    process = nics.query(f"instances/{NAME}/state")["pid"]
+    assert "ipvlan" in nics.guest.shell(f"nsenter --net=/proc/{process}/ns/net ip -d link show eth0")
+    for name in (NAME, OTHER):
+        nics.gone(name, **cold)
+        assert nics.query(f"instances/{name}")["status"] == "Running"
+
+
 def rates(told: str) -> list[str]:
     """The rates in what tc tells."""
     return re.findall(r"\brate (\S+)", told)

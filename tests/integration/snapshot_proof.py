@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof that every task about a snapshot goes through."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from integration.case import Lane, same
+from integration.task import task
+
+MODULE = "lxdops.compute.lxd_snapshot"
+NAME = "snap"
+"""The instance that has them."""
+PARTS = ("changed", "steps", "diff", "snapshot", "loses")
+PATH, LOCK = "/root/data", "/root/locked"
+Params = Mapping[str, Any]
+
+
+def given(lane: Lane, power: str, **body: Any) -> None:
+    lane.host.given(NAME, power=power, **body)
+    if power == "running":
+        lane.host.shell(NAME, f"rm -f {PATH} {LOCK}")
+    for name in taken(lane):
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/{name}")
+
+
+def taken(lane: Lane) -> list[str]:
+    """The names of the snapshots."""
+    return [url.rsplit("/", 1)[1] for url in lane.host.call("GET", f"instances/{NAME}/snapshots")]
+
+
+def snap_task(lane: Lane, params: Params, *, check: bool = False) -> dict[str, Any]:
+    return task({**lane.connection, "name": NAME, "snapshot": "monday", **params}, module=MODULE, check=check)
+
+
+def done(lane: Lane, **params: Any) -> dict[str, Any]:
+    result = snap_task(lane, params)
+    assert not result.get("failed"), result["msg"]
+    return result
+
+
+def everything(lane: Lane) -> dict[str, Any]:
+    found = lane.host.everything()
+    return {**found, "snapshots": lane.host.call("GET", f"instances/{NAME}/snapshots?recursion=1")}
+
+
+def proved(lane: Lane, **params: Any) -> dict[str, Any]:
+    """Check, apply, again; the result of the apply."""
+    before = everything(lane)
+    checked = snap_task(lane, params, check=True)
+    assert not checked.get("failed"), checked["msg"]
+    same(everything(lane), before)
+    assert checked["changed"]
+    applied = done(lane, **params)
+    same({part: applied.get(part) for part in PARTS}, {part: checked.get(part) for part in PARTS})
+    after = everything(lane)
+    again = done(lane, **params)
+    assert (again["changed"], again["steps"]) == (False, [])
+    same(everything(lane), after)
+    same(again["snapshot"], applied["snapshot"])
+    return applied

@@ -5,7 +5,7 @@ RUN := python3 tests/stages/run.py setup
 BUILT := $(RUN) build
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint sanity unit molecule cores integration test-storage thorough bench downtime setup build requirements clean
+.PHONY: help demo test lint sanity unit molecule cores integration test-storage test-machines thorough bench downtime setup build requirements clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ integration: ## tests on real LXD daemons
 
 test-storage: ## tests on a machine with iSCSI, NVMe, Fibre Channel, Ceph, NFS and LUKS, under QEMU
 	@$(BUILT) storage
+
+test-machines: ## tests of virtual machines, nested in the machine of test-storage; half an hour, apart from all others
+	@$(BUILT) machines
 
 thorough: ## all tests on real daemons: each case on both products, and one by one; about an hour
 	@$(BUILT) thorough

@@ -29,6 +29,7 @@ LABS = {
     "cores": "core",
     "integration": "test",
     "storage": "test",
+    "machines": "test",
     "thorough": "test",
     "demo": "demo",
     "bench": "bench",

@@ -73,8 +73,8 @@ class Machine:
         if done.returncode:
             raise LabError(f"{self.name}: {done.stderr.decode()}")
 
-    def start(self, image: Image) -> None:
-        """Boot it from the image, with what it changed before if it was there."""
+    def start(self, image: Image, *more: Path) -> None:
+        """Boot it from the image, with what it changed before if it was there. ``more``: disks that it only reads."""
         self.directory.mkdir(parents=True, exist_ok=True)
         shutil.copy(image.key, self.directory / "key")
         (self.directory / "key").chmod(0o600)
@@ -82,7 +82,7 @@ class Machine:
         if not disk.exists():
             run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", image.disk, "-F", "qcow2", disk])
         (self.directory / "port").write_text(str(_free_port()))
-        run(_qemu(self, image, disk), timeout=60)
+        run(_qemu(self, image, disk, more), timeout=60)
         self._wait()
 
     def reset(self) -> None:
@@ -153,7 +153,7 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _qemu(machine: Machine, image: Image, disk: Path) -> Sequence[str]:
+def _qemu(machine: Machine, image: Image, disk: Path, more: Sequence[Path]) -> Sequence[str]:
     directory = machine.directory
     console = "console=ttyS0 root=/dev/vda mitigations=off quiet nowatchdog net.ifnames=0 tsc=reliable"
     # Two network cards on one cable: the Fibre Channel of the machine. Its port names are made of their addresses.
@@ -163,6 +163,7 @@ def _qemu(machine: Machine, image: Image, disk: Path) -> Sequence[str]:
         f"-m {MEMORY} -nodefaults -display none -daemonize -pidfile {directory}/pid",
         f"-kernel {image.kernel} -initrd {image.initrd}",
         f"-drive if=virtio,file={disk},format=qcow2,cache=unsafe,discard=unmap -device virtio-rng-pci",
+        *(f"-drive if=virtio,file={each},format=raw,readonly=on" for each in more),
         f"-netdev user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{machine.port}-:22 -device virtio-net-pci,netdev=n",
         *cable,
         f"-serial file:{directory}/console",

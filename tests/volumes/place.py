@@ -4,6 +4,7 @@
 
 import io
 import json
+import select
 import subprocess
 import tarfile
 import time
@@ -25,6 +26,8 @@ KILLED = -9
 TESTS = Path(__file__).parents[1]
 PROGRAMS = {"guest.py": TESTS / "volumes/guest.py", "integration/volume_run.py": TESTS / "integration/volume_run.py"}
 """What is needed there of the tests."""
+SECONDS = 900
+"""The most that one answer may take."""
 PATHS = "/opt/lxdops:/root/collections:/root/tests"
 
 
@@ -52,6 +55,10 @@ class Guest:
 
     def _answer(self, process: subprocess.Popen[str]) -> Any:
         assert process.stdout
+        # What it answers is one line, so nothing of it is in a buffer of ours before.
+        if not select.select([process.stdout], [], [], SECONDS)[0]:
+            self.end()
+            raise AssertionError(f"no answer within {SECONDS} seconds: {self.machine.run('cat /root/guest.log')}")
         line = process.stdout.readline()
         assert line, self.machine.run("cat /root/guest.log")
         return json.loads(line)
@@ -86,6 +93,8 @@ class Place:
     connection: dict[str, Any]
     options: dict[str, Any] = field(default_factory=dict)
     before: list[str] = field(default_factory=list)
+    name: str = NAME
+    """The instance."""
 
     def run(self, *death: Any, check: bool = False, module: str = "", **params: Any) -> dict[str, Any] | None:
         """The result of one task; None when it was killed."""
@@ -100,7 +109,7 @@ class Place:
         return result
 
     def about(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {"instance": NAME, "volume": self.volume, "connection": self.connection, **self.options, **params}
+        return {"instance": self.name, "volume": self.volume, "connection": self.connection, **self.options, **params}
 
     def task(self, **params: Any) -> dict[str, Any]:
         """The result of a task about the volume."""
@@ -130,17 +139,17 @@ class Place:
         assert self.instance() == instance
         return applied
 
-    def instance(self, name: str = NAME) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.guest.shell(f"lxc query /1.0/instances/{name}"))
+    def instance(self, name: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.guest.shell(f"lxc query /1.0/instances/{name or self.name}"))
         return found
 
-    def devices(self, name: str = NAME) -> dict[str, Any]:
+    def devices(self, name: str = "") -> dict[str, Any]:
         devices = self.instance(name)["devices"]
         return {device: options for device, options in devices.items() if "user.lxdops.volume" in options}
 
-    def inside(self, script: str, name: str = NAME) -> str:
+    def inside(self, script: str, name: str = "") -> str:
         """The output of a shell script in the instance."""
-        return self.guest.shell(f"lxc exec {name} -- sh -c '{script}'")
+        return self.guest.shell(f"timeout 120 lxc exec {name or self.name} -- sh -c '{script}'")
 
     def stored(self, start: int, length: int) -> bytes:
         """What the storage has of the volume."""
@@ -167,7 +176,9 @@ class Place:
 
 
 @contextmanager
-def storage(guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: bool = False) -> Iterator[Place]:
+def storage(
+    guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: bool = False, name: str = NAME
+) -> Iterator[Place]:
     """A blank volume by a protocol, that nothing of is left on the host afterwards. ``encrypted``: it is so already,
     with a header that is opened fast: the usual ones take a minute on this machine."""
     export = {"luks": "chap", "luks2": "chap", "multipath": "iscsi"}.get(protocol, protocol)
@@ -182,13 +193,13 @@ def storage(guest: Guest, protocol: str, volume: str, mib: int = 64, encrypted: 
     if encrypted:
         make = f"cryptsetup luksFormat --batch-mode --type {protocol} --pbkdf pbkdf2 --pbkdf-force-iterations 1000"
         guest.shell(f"{make} --key-file=- /srv/volumes/{volume}", PASSPHRASE)
-    place = Place(guest, protocol, volume, connection, options, before)
+    place = Place(guest, protocol, volume, connection, options, before, name)
     try:
         yield place
     finally:
         if guest.kernel() != place.before:
-            for name in (NAME, OTHER):
-                place.run(**place.about({"instance": name, "state": "detached", "force": True}))
+            for user in (name, OTHER):
+                place.run(**place.about({"instance": user, "state": "detached", "force": True}))
         guest.shell(f"target down {volume}")
 
 

@@ -77,6 +77,8 @@ def run(spec: Mapping[str, Any], work: Any, connecting: Any = connect, public: A
     if public:
         module.no_log_values -= public(module.params)
     result = outcome(work, module.params, os.environ, module.check_mode, connecting)
+    for warning in result.pop("warnings", ()):
+        module.warn(warning)
     if result.get("failed"):
         module.fail_json(**result)
     module.exit_json(**result)

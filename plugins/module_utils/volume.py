@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from .block import STABLE, Disk, boot, find_disk
 from .instance import Current
 from .steps import Api
+from .volume_cache import cached
 from .volume_devices import VOLUME
 from .volume_record import Record, Records
 from .volume_secrets import without_secrets
@@ -150,14 +151,16 @@ def disk_of(record: Record | None) -> Disk | None:
     return replace(found, size=found.size + header, header=header) if found else None
 
 
-def device_of(wanted: Volume, kind: str, source: str) -> dict[str, str]:
-    """The volume as LXD has it. Not required: an instance shall start, and can be repaired, without it."""
+def device_of(wanted: Volume, kind: str, source: str, extensions: Container[str] = ()) -> dict[str, str]:
+    """The volume as LXD has it. Not required: an instance shall start, and can be repaired, without it.
+    ``extensions``: of the server's API."""
     common = {VOLUME: wanted.id, "source": source, "required": "false", **({TAG: wanted.tag} if wanted.tag else {})}
     if kind == "container" and wanted.mode == "block":
         return {"type": "unix-block", "path": wanted.path or f"/dev/{wanted.device}", **common}
     switches = {"readonly": wanted.readonly, "shift": wanted.shift}
     options = {option: "true" for option, on in switches.items() if on}
     options |= {key: value for key, value in wanted.limits.items() if value is not None}
+    options |= cached(kind, extensions)
     options |= {BOOT: str(wanted.boot_priority)} if wanted.boot_priority is not None else {}
     return {"type": "disk", **({"path": wanted.path} if wanted.mode == "filesystem" else {}), **common, **options}
 

@@ -14,6 +14,7 @@ from .errors import Refused
 from .instance import Current
 from .steps import Step, predict
 from .volume import BOOT, LIMITS, Attachment, Host, Volume, device_of, here, matches, others, own_device, placeholder
+from .volume_cache import CACHE, warned
 from .volume_cinder import Complete, Relinquish, noted
 from .volume_connection import connected, disconnected
 from .volume_devices import released
@@ -38,10 +39,16 @@ def plan(wanted: Volume, current: Attachment) -> Steps:
 
 
 def report(wanted: Volume, current: Attachment) -> dict[str, Any]:
-    """What a result says besides: who used what is taken away by force, and what waits for the next boot."""
+    """What a result says besides: who used what is taken away by force, what waits for the next boot, and warnings."""
     grows = wanted.size and current.disk is not None and current.disk.size < wanted.size
     waits = grows and current.instance.type == "virtual-machine" and current.instance.active
-    return {"lost": list(current.busy) if wanted.force else [], "pending": ["size"] if waits else []}
+    own = own_device(wanted, current)
+    told = warned(wanted.id, current.instance, own[1] if own else {}) if wanted.state == "attached" else []
+    return {
+        "lost": list(current.busy) if wanted.force else [],
+        "pending": ["size"] if waits else [],
+        **({"warnings": told} if told else {}),
+    }
 
 
 def _attached(wanted: Volume, current: Attachment) -> Steps:
@@ -214,7 +221,7 @@ def _check_cinder(where: str, wanted: Volume, current: Attachment) -> None:
 def _check_same(where: str, wanted: Volume, current: Attachment, name: str, found: Any) -> None:
     """A device is attached as it shall be; to change it would take it away from who uses it."""
     expected = device_of(wanted, current.instance.type, found.get("source", ""))
-    keys = {*expected, *found} - {*LIMITS, *((BOOT,) if wanted.boot_priority is None else ())}
+    keys = {*expected, *found} - {CACHE, *LIMITS, *((BOOT,) if wanted.boot_priority is None else ())}
     differing = sorted(key for key in keys if expected.get(key) != found.get(key))
     if differing:
         key = differing[0]

@@ -55,7 +55,7 @@ class Attach:
         disk = current.disk or Disk(UNKNOWN, "", wanted.size)
         record = current.record or Record(wanted.id, wanted.device, self.server, without_secrets(wanted.connection))
         name = next((user.device for user in current.users if self._is_mine(user)), wanted.device)
-        device = device_of(wanted, current.instance.type, disk.path)
+        device = device_of(wanted, current.instance.type, disk.path, current.instance.server.extensions)
         user = User(self.project, wanted.instance, name, current.instance.location)
         config = with_released(current.instance.config, released(current.instance.config) - {name})
         devices = {**current.instance.devices, name: device}
@@ -101,7 +101,8 @@ class Attach:
         wanted = self.wanted
         data = on.api.get(f"instances/{wanted.instance}")
         try:
-            write_device(on, wanted.instance, wanted.id, device_of(wanted, data["type"], path), instead)
+            device = device_of(wanted, data["type"], path, on.api.extensions)
+            write_device(on, wanted.instance, wanted.id, device, instead)
         except OperationFailed as error:
             # lxd/device/disk.go startContainer; a stopped one would not start.
             if not wanted.shift or "idmapping" not in error.message.lower():

@@ -35,8 +35,8 @@ notes:
   - The server itself types an escape sequence to the guest when a session ends, and loses what is sent in the first
     moments of one. So O(run) begins by a space and Ctrl-U, which deletes the line that stands at a prompt, until the
     guest has repeated it; at most for ten seconds, since a prompt for a password repeats nothing.
-  - O(type=spice), O(type=screenshot), O(qemu) and O(guest_address) are for virtual machines. They are built from the
-    sources of the servers, and not yet tested on a real virtual machine.
+  - O(type=spice), O(type=screenshot), O(qemu) and O(guest_address) are for virtual machines. Tested on real ones of
+    LXD 5.0, but for O(type=screenshot), which needs a newer server, and O(guest_address).
 options:
   name:
     description: Name of the instance. It must exist.

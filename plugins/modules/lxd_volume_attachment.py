@@ -22,6 +22,9 @@ description:
   - Tasks that change volumes of a host wait for each other.
   - A device of LXD that is not there at its start is left out (C(required=false)), so that an instance can always be
     started.
+  - What the guest of a virtual machine has synced is on the volume (C(io.cache=none) of the device). Servers without
+    that option, as LXD 5.0, have QEMU keep it in the host's memory. There a detach writes it; where the host dies it is
+    lost. A task that attaches a volume warns of that.
 author:
   - lxdops.compute contributors (@lxdops)
 extends_documentation_fragment:

@@ -395,6 +395,24 @@ def test_who_root_is() -> None:
     assert root_of(existing(config={"volatile.idmap.next": "[]"})) == 0
 
 
+def test_what_a_guest_syncs_is_on_the_volume_or_it_is_told() -> None:
+    """By the option io.cache; servers without it, LXD 5.0, have QEMU ignore it."""
+    machine, newer = virtual_machine(), frozenset({"disk_io_cache"})
+    able = replace(machine, server=replace(machine.server, extensions=newer))
+    assert device_of(task(), "virtual-machine", "/dev/sda", newer)["io.cache"] == "none"
+    assert "io.cache" not in device_of(task(), "container", "/dev/sda", newer)
+    (told,) = report(task(), found(machine))["warnings"]
+    assert "where the host dies, what was written last is lost" in told
+    for quiet in (found(able), found()):
+        assert "warnings" not in report(task(), quiet)
+    assert "warnings" not in report(task(state="detached"), found(machine))
+
+    old = found(able, plugged=task())
+    (told,) = report(task(), old)["warnings"]
+    assert "set io.cache of the device, or detach and attach it" in told
+    assert plan(task(), old) == [], "what is attached already stays as it is"
+
+
 def test_a_virtual_machine_sees_a_new_size_at_its_next_start() -> None:
     wanted = task(size="2GiB")
     assert report(wanted, found(virtual_machine(), plugged=task()))["pending"] == ["size"]

@@ -62,6 +62,26 @@ def test_a_disk_comes_while_the_guest_runs_and_goes(machine: Virtual, protocol: 
     assert machine.instance()["devices"] == instance["devices"]
 
 
+def opened(machine: Virtual) -> set[str]:
+    """The block devices that the machine's QEMU has open, by the kernel's word."""
+    pid = machine.query(f"instances/{machine.name}/state")["pid"]
+    return set(machine.guest.shell(f"readlink /proc/{pid}/fd/* | grep ^/dev/[nsr][vdb] || true").split())
+
+
+def test_qemu_has_a_volume_from_attach_to_detach(blank: Virtual) -> None:
+    """Whatever the guest does: here there is none."""
+    blank.power("start")
+    with storage(blank.guest, "nvme", "vm-none", name=blank.name) as place:
+        attached = place.proved(tag="data")
+        assert (attached["bytes"], attached["attachment"]["mode"]) == (64 * MIB, "block")
+        (device,) = place.devices().values()
+        path = blank.guest.shell(f"readlink -f {device['source']}").strip()
+        assert opened(blank) == {path}
+        place.proved(state="detached")
+        assert opened(blank) == set()
+        place.nothing_is_left()
+
+
 def test_a_volume_grows_while_the_guest_runs(machine: Virtual) -> None:
     before = disks(machine)
     with storage(machine.guest, "chap", "vm-grow", name=MACHINE) as place:

@@ -63,6 +63,16 @@ def incus_hosts() -> Iterator[list[LabHost]]:
         yield hosts
 
 
+@pytest.fixture(scope="module", params=["lxd", pytest.param("incus", marks=pytest.mark.thorough)])
+def pair(request: pytest.FixtureRequest) -> Iterator[list[LabHost]]:
+    """Two hosts of a product."""
+    if request.param == "lxd":
+        yield request.getfixturevalue("lxd_hosts")
+        return
+    with lab("in2", "--hosts", "2", "--product", "incus") as hosts:
+        yield hosts
+
+
 @pytest.fixture(scope="session")
 def criu_hosts() -> Iterator[list[LabHost]]:
     """Hosts that can save the memory of a container."""

@@ -22,7 +22,19 @@ class Guests(Protocol):
 
 def interfaces(host: Guests, name: str) -> list[str]:
     """The interfaces inside a running instance."""
-    return sorted(host.shell(name, "ls /sys/class/net").split())
+    return sorted(looked(host, name, "ls /sys/class/net").split())
+
+
+def looked(host: Guests, name: str, script: str) -> str:
+    """What a script prints that prints something, and only looks: a busy server loses what a short command printed."""
+    found = [""]
+
+    def prints() -> bool:
+        found[0] = host.shell(name, script)
+        return bool(found[0])
+
+    wait_until(prints, f"{script} prints something", 30)
+    return found[0]
 
 
 def address(host: Guests, name: str, interface: str, ip: str) -> None:

@@ -259,11 +259,11 @@ def test_both_front_ends_give_the_same(lane: Lane) -> None:
 
 
 @pytest.mark.thorough
-def test_instances_of_two_hosts_meet_over_vxlan(lxd_hosts: list[LabHost]) -> None:
+def test_instances_of_two_hosts_meet_over_vxlan(pair: list[LabHost]) -> None:
     """The network's side is the server's; the NIC is ours."""
-    addresses = [host.facts["lab_endpoint"].split("//")[1].split(":")[0] for host in lxd_hosts]
+    addresses = [host.facts["lab_endpoint"].split("//")[1].split(":")[0] for host in pair]
     try:
-        for number, host in enumerate(lxd_hosts):
+        for number, host in enumerate(pair):
             tunnel = {"protocol": "vxlan", "id": "77", "local": addresses[number], "remote": addresses[1 - number]}
             config = {f"tunnel.peer.{key}": value for key, value in tunnel.items()}
             config |= {"ipv4.address": "none", "ipv6.address": "none"}
@@ -274,8 +274,8 @@ def test_instances_of_two_hosts_meet_over_vxlan(lxd_hosts: list[LabHost]) -> Non
             )
             assert not result.get("failed"), result["msg"]
             address(host, NAME, "eth1", f"10.180.0.{number + 1}")
-        assert reaches(lxd_hosts[0], NAME, "10.180.0.2")
+        assert reaches(pair[0], NAME, "10.180.0.2")
     finally:
-        for host in lxd_hosts:
+        for host in pair:
             host.remove(NAME)
             host.call("DELETE", "networks/nicvx")

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from integration.case import same
-from integration.conftest import lab
 from integration.killed_run import killed
 from integration.lab_host import LabHost
 from integration.snapshot_cases import COPIES
@@ -18,16 +17,6 @@ NAME, COPY = "snapsrc", "snapaway"
 DATA = "/root/data"
 PARTS = ("changed", "steps", "diff", "snapshot", "copy")
 Hosts = list[LabHost]
-
-
-@pytest.fixture(scope="module", params=["lxd", pytest.param("incus", marks=pytest.mark.thorough)])
-def pair(request: pytest.FixtureRequest) -> Iterator[Hosts]:
-    """Two hosts of a product."""
-    if request.param == "lxd":
-        yield request.getfixturevalue("lxd_hosts")
-        return
-    with lab("in2", "--hosts", "2", "--product", "incus") as hosts:
-        yield hosts
 
 
 @pytest.fixture(autouse=True)

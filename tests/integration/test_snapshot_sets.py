@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from integration.case import Lane, same
+from integration.guest_network import looked
 from integration.killed_run import killed
 from integration.task import task
 
@@ -106,7 +107,7 @@ def fill(lane: Lane, word: str) -> None:
 
 
 def words(lane: Lane) -> list[str]:
-    return lane.host.shell(NAME, f"cat {' '.join(PLACES)}").split()
+    return looked(lane.host, NAME, f"cat {' '.join(PLACES)}").split()
 
 
 def noted(lane: Lane) -> bool:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The proof that every task about a snapshot goes through."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from integration.case import Lane, same
@@ -24,9 +24,9 @@ def given(lane: Lane, power: str, **body: Any) -> None:
         lane.host.call("DELETE", f"instances/{NAME}/snapshots/{name}")
 
 
-def taken(lane: Lane) -> list[str]:
+def taken(lane: Lane, name: str = NAME) -> list[str]:
     """The names of the snapshots."""
-    return [url.rsplit("/", 1)[1] for url in lane.host.call("GET", f"instances/{NAME}/snapshots")]
+    return [url.rsplit("/", 1)[1] for url in lane.host.call("GET", f"instances/{name}/snapshots")]
 
 
 def snap_task(lane: Lane, params: Params, *, check: bool = False) -> dict[str, Any]:
@@ -39,23 +39,23 @@ def done(lane: Lane, **params: Any) -> dict[str, Any]:
     return result
 
 
-def everything(lane: Lane) -> dict[str, Any]:
+def everything(lane: Lane, name: str = NAME) -> dict[str, Any]:
     found = lane.host.everything()
-    return {**found, "snapshots": lane.host.call("GET", f"instances/{NAME}/snapshots?recursion=1")}
+    return {**found, "snapshots": lane.host.call("GET", f"instances/{name}/snapshots?recursion=1")}
 
 
-def proved(lane: Lane, **params: Any) -> dict[str, Any]:
-    """Check, apply, again; the result of the apply."""
-    before = everything(lane)
+def proved(lane: Lane, seen: Callable[[Lane], dict[str, Any]] = everything, /, **params: Any) -> dict[str, Any]:
+    """Check, apply, again; the result of the apply. ``seen``: all that the task may change."""
+    before = seen(lane)
     checked = snap_task(lane, params, check=True)
     assert not checked.get("failed"), checked["msg"]
-    same(everything(lane), before)
+    same(seen(lane), before)
     assert checked["changed"]
     applied = done(lane, **params)
     same({part: applied.get(part) for part in PARTS}, {part: checked.get(part) for part in PARTS})
-    after = everything(lane)
+    after = seen(lane)
     again = done(lane, **params)
     assert (again["changed"], again["steps"]) == (False, [])
-    same(everything(lane), after)
+    same(seen(lane), after)
     same(again["snapshot"], applied["snapshot"])
     return applied

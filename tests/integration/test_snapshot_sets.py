@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """lxd_snapshot with volumes: an instance and its custom volumes are taken, restored and deleted together, or not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from integration import snapshot_proof
 from integration.case import Lane, same
 from integration.guest_network import looked
 from integration.killed_run import killed
-from integration.task import task
+from integration.snapshot_proof import PARTS, Params
 
-MODULE = "lxdops.compute.lxd_snapshot"
 NAME, OTHER = "snapset", "snapsetother"
 VOLUMES = ("default/setdir", "fast/setbtrfs")
 """On a pool of directories, and one of btrfs."""
@@ -21,8 +21,6 @@ DEVICES = {
     volume.split("/")[1]: {"type": "disk", "pool": volume.split("/")[0], "source": volume.split("/")[1], "path": mount}
     for volume, mount in MOUNTS.items()
 }
-PARTS = ("changed", "steps", "diff", "snapshot", "loses")
-Params = Mapping[str, Any]
 
 
 def path(volume: str) -> str:
@@ -50,8 +48,8 @@ def _given(lane: Lane) -> None:
 
 def given(lane: Lane, power: str) -> None:
     lane.host.given(NAME, power=power, devices=DEVICES)
-    for url in lane.host.call("GET", f"instances/{NAME}/snapshots"):
-        lane.host.call("DELETE", f"instances/{NAME}/snapshots/{url.rsplit('/', 1)[1]}")
+    for snapshot in taken(lane):
+        lane.host.call("DELETE", f"instances/{NAME}/snapshots/{snapshot}")
     for volume, names in sets(lane).items():
         for name in names:
             lane.host.call("DELETE", f"{path(volume)}/snapshots/{name}")
@@ -66,39 +64,24 @@ def sets(lane: Lane) -> dict[str, list[str]]:
 
 
 def taken(lane: Lane) -> list[str]:
-    return sorted(url.rsplit("/", 1)[1] for url in lane.host.call("GET", f"instances/{NAME}/snapshots"))
+    return sorted(snapshot_proof.taken(lane, NAME))
 
 
 def everything(lane: Lane) -> dict[str, Any]:
-    snapshots = lane.host.call("GET", f"instances/{NAME}/snapshots?recursion=1")
     details = {volume: lane.host.call("GET", f"{path(volume)}/snapshots?recursion=1") for volume in VOLUMES}
-    return {**lane.host.everything(), "snapshots": snapshots, "sets": details}
+    return {**snapshot_proof.everything(lane, NAME), "sets": details}
 
 
 def set_task(lane: Lane, params: Params, *, check: bool = False) -> dict[str, Any]:
-    return task({**lane.connection, "name": NAME, "snapshot": "monday", **params}, module=MODULE, check=check)
+    return snapshot_proof.snap_task(lane, {"name": NAME, **params}, check=check)
 
 
 def done(lane: Lane, **params: Any) -> dict[str, Any]:
-    result = set_task(lane, params)
-    assert not result.get("failed"), result["msg"]
-    return result
+    return snapshot_proof.done(lane, name=NAME, **params)
 
 
 def proved(lane: Lane, **params: Any) -> dict[str, Any]:
-    """Check, apply, again; the result of the apply."""
-    before = everything(lane)
-    checked = set_task(lane, params, check=True)
-    assert not checked.get("failed"), checked["msg"]
-    same(everything(lane), before)
-    assert checked["changed"]
-    applied = done(lane, **params)
-    same({part: applied.get(part) for part in PARTS}, {part: checked.get(part) for part in PARTS})
-    after = everything(lane)
-    again = done(lane, **params)
-    assert (again["changed"], again["steps"]) == (False, [])
-    same(everything(lane), after)
-    return applied
+    return snapshot_proof.proved(lane, everything, name=NAME, **params)
 
 
 def fill(lane: Lane, word: str) -> None:

@@ -62,7 +62,8 @@ def result(
     domain: Domain[On, Desired, Current], desired: Desired, first: Current, after: Current, done: list[str]
 ) -> dict[str, Any]:
     """A module's result."""
-    found, seen = domain.view(first), domain.view(after)
+    found = domain.view(first)
+    seen = found if after is first else domain.view(after)
     return {
         "changed": bool(done),
         "steps": done,

@@ -55,9 +55,9 @@ class Surveyed:
 class Listing(Surveyed):
     """A server as one GET of all its instances showed it."""
 
-    def __init__(self, on: Reader) -> None:
+    def __init__(self, on: Reader, instances: Sequence[Any]) -> None:
         super().__init__(on, {})
-        self.instances = {data["name"]: data for data in on.get("instances", recursion=1)}
+        self.instances = {data["name"]: data for data in instances}
 
     def find(self, path: str, /, **query: Any) -> Any | None:
         data = self.instances.get(path.removeprefix("instances/"))
@@ -84,6 +84,12 @@ class Fleet:
     fail_fast: bool
 
 
+def listed(on: Reader) -> list[Any]:
+    """All instances of the server."""
+    instances: list[Any] = on.get("instances", recursion=1)
+    return instances
+
+
 def check_names(names: Sequence[str]) -> None:
     """Refuses a name that is there twice."""
     twice = sorted(name for name, times in Counter(names).items() if times > 1)
@@ -93,14 +99,19 @@ def check_names(names: Sequence[str]) -> None:
         )
 
 
-def converge_fleet(on: Api, fleet: Fleet, check: bool, tell: Callable[[str], None]) -> Result:
+def converge_fleet(
+    on: Api, fleet: Fleet, check: bool, tell: Callable[[str], None], instances: Callable[[], Sequence[Any]]
+) -> Result:
     """Bring all instances to their desired states, or in check mode tell what that would do.
 
     Returns a module's result, with an entry for each instance in ``instances``, or in ``failed_items`` where it failed;
-    ``failed`` is set then. ``tell`` gets a line for each instance that was worked on.
+    ``failed`` is set then. ``tell`` gets a line for each instance that was worked on; ``instances`` has what the server
+    lists (``listed``), which may be on its way while the task is read.
     """
-    listing = Listing(on)
-    planned = [_plan(listing, name, make) for name, make in {**fleet.instances, **_unlisted(fleet, listing)}.items()]
+    wanted = {name: _read(name, make) for name, make in fleet.instances.items()}
+    listing = Listing(on, instances())
+    wanted.update({name: _read(name, make) for name, make in _unlisted(fleet, listing).items()})
+    planned = [_plan(listing, name, found) for name, found in wanted.items()]
     results = {found["name"]: found for _desired, found in planned}
     todo = [desired for desired, found in planned if desired and (found["changed"] or desired.wait_for)]
     if not check and not (fleet.fail_fast and any("error" in found for found in results.values())):
@@ -121,11 +132,21 @@ def _unlisted(fleet: Fleet, listing: Listing) -> dict[str, Callable[[], Desired]
     return {name: partial(replace, fleet.unlisted, name=name) for name in sorted(ours - fleet.instances.keys())}
 
 
-def _plan(listing: Listing, name: str, make: Callable[[], Desired]) -> tuple[Desired | None, Result]:
-    """What one instance shall be, and what would be done for it; None where that fails."""
+def _read(name: str, make: Callable[[], Desired]) -> Desired | Result:
+    """What one instance shall be, or why that cannot be told."""
     try:
         desired = make()
         check_conditions(desired.name, desired.wait_for)
+    except LxdError as error:
+        return failure(name, error)
+    return desired
+
+
+def _plan(listing: Listing, name: str, desired: Desired | Result) -> tuple[Desired | None, Result]:
+    """What one instance shall be, and what would be done for it; None where that fails."""
+    if not isinstance(desired, Desired):
+        return None, desired
+    try:
         current = read_instance(listing, desired)
         steps = INSTANCE.plan(desired, current)
     except LxdError as error:

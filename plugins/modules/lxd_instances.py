@@ -165,7 +165,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ansible_collections.lxdops.compute.plugins.module_utils.fleet import Fleet, check_names, converge_fleet
+from ansible_collections.lxdops.compute.plugins.module_utils.fleet import Fleet, check_names, converge_fleet, listed
 from ansible_collections.lxdops.compute.plugins.module_utils.fleet_params import fleet_spec, item_params
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import Desired
@@ -187,10 +187,18 @@ def desired(item: Mapping[str, Any], params: Mapping[str, Any]) -> Desired:
     return desired_from({**given, "wait_timeout": params["wait_timeout"], "fleet": params["fleet"]})
 
 
+ahead = listed
+"""What the server can be asked for while the task's other arguments are still read."""
+
+
 def work(
-    on: Api, params: Mapping[str, Any], check: bool, tell: Callable[[str], None] = lambda _line: None
+    on: Api,
+    params: Mapping[str, Any],
+    check: bool,
+    tell: Callable[[str], None] = lambda _line: None,
+    asked: Callable[[], Any] | None = None,
 ) -> dict[str, Any]:
-    """The module's result."""
+    """The module's result. ``asked`` has what was asked ``ahead``."""
     items = params["instances"]
     check_names([item["name"] for item in items])
     fleet = Fleet(
@@ -201,7 +209,7 @@ def work(
         params["concurrency"],
         params["fail_fast"],
     )
-    return converge_fleet(on, fleet, check, tell)
+    return converge_fleet(on, fleet, check, tell, asked or partial(listed, on))
 
 
 def main() -> None:

@@ -4,6 +4,9 @@
 
 The start of a module (a process, its unpacking, its imports) takes ten times longer than the work. ansible-playbook
 loads action plugins before it forks its workers, so that pylxd, which this imports, is loaded once a play.
+
+What ansible-playbook has made until then stays, so the garbage collector need not look through it again and again, in
+the workers nor in the parent: Python's documentation of ``gc.freeze`` has it so for what will fork.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ from ansible_collections.lxdops.compute.plugins.module_utils.lxd import (
     connect,
     local_socket,
 )
+from ansible_collections.lxdops.compute.plugins.plugin_utils.ahead import asked_ahead
+
+gc.freeze()
 
 _connections: dict[tuple[Connection, bool], Server] = {}
 """Those of this worker, which lives for one task of one host: the items of a loop share them."""
@@ -40,7 +46,6 @@ def run(
 ) -> dict[str, Any]:
     """A task's result: from the module's work (or ``work`` in its place) in this process where that is asked for or
     makes no difference, else from the module."""
-    # Ansible holds a hundred times what we make: this process, which lives for one task, need not look through that.
     gc.freeze()
     task = action._task
     spec = module.spec()
@@ -56,13 +61,15 @@ def run(
     action._compute_environment_string(variables)
     given = _plain(task.args)
     with _environment(variables):
+        work, connecting = work or module.work, getattr(module, "connecting", _kept)
+        if hasattr(module, "ahead"):
+            work, connecting = asked_ahead(module.ahead, work, connecting, given, bool(task.check_mode))
         checked = ArgumentSpecValidator(**spec).validate(given)
         params = checked.validated_parameters
         if checked.error_messages:
             result = {"failed": True, "msg": _complaint(checked, task.action)}
         else:
-            connecting = getattr(module, "connecting", _kept)
-            result = outcome(work or module.work, params, os.environ, bool(task.check_mode), connecting)
+            result = outcome(work, params, os.environ, bool(task.check_mode), connecting)
     public = {**result, "invocation": {"module_args": given}}
     if checked._no_log_values:
         public = remove_values(public, checked._no_log_values)

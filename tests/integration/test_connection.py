@@ -13,6 +13,7 @@ from integration.lab_host import LabHost, lab, run
 from integration.task import command, play, task
 
 INFO = "lxdops.compute.lxd_instance_info"
+FLEET = "lxdops.compute.lxd_instances"
 SECRET = "correct-horse-battery-staple"  # noqa: S105
 
 
@@ -96,6 +97,8 @@ def test_a_trust_token_lets_a_stranger_in_once_but_not_in_check_mode(
     known = host.query("certificates")
     checked = task(options, module=INFO, check=True)
     assert "check mode adds no certificate" in checked["msg"]
+    refused = task({**options, "instances": [{"name": "x", "nama": "x"}]}, module=FLEET)
+    assert "nama" in refused["msg"]
     assert host.query("certificates") == known
 
     first = command(options, "-vvv", module=INFO)

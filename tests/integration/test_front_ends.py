@@ -14,6 +14,7 @@ from integration.lab_host import CommandFailed, LabHost
 from integration.task import MODULE, play, task
 
 NAME = "front"
+FLEET = "lxdops.compute.lxd_instances"
 TINY = {"alias": "tiny"}
 NO_PYTHON = "/nonexistent/python"
 """An interpreter with which a module fails and the controller's own process does not."""
@@ -44,8 +45,31 @@ def _cleaned(lxd: LabHost) -> Iterator[None]:
     ],
 )
 def test_both_give_the_same_result(lxd: LabHost, params: dict[str, Any], check: bool) -> None:
-    given = {key: value for key, value in ({**lxd.unix, "name": NAME} | params).items() if value is not None}
-    results = [task({**given, "execution": execution}, check=check) for execution in ("controller", "host")]
+    same(MODULE, {**lxd.unix, "name": NAME} | params, check)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param({"defaults": {"source": TINY}}, id="creation told by check mode"),
+        pytest.param({"defaults": {"state": "absent"}}, id="nothing to do", marks=pytest.mark.thorough),
+        pytest.param(
+            {"defaults": {"nama": "x"}, "endpoint": "/nowhere/unix.socket"}, id="two faults, one of the server"
+        ),
+        pytest.param({"endpoint": "/nowhere/unix.socket"}, id="no such socket"),
+        pytest.param({"project": "nope"}, id="no such project", marks=pytest.mark.thorough),
+        pytest.param({"wait_timeout": "soon"}, id="not a number", marks=pytest.mark.thorough),
+    ],
+)
+def test_both_give_the_same_result_for_a_fleet(lxd: LabHost, params: dict[str, Any]) -> None:
+    same(FLEET, {**lxd.unix, "instances": [{"name": NAME}]} | params, check=True)
+
+
+def same(module: str, params: dict[str, Any], check: bool) -> None:
+    given = {key: value for key, value in params.items() if value is not None}
+    results = [
+        task({**given, "execution": execution}, check=check, module=module) for execution in ("controller", "host")
+    ]
     for result in results:
         # Which of the two it was, and what only one of them sees.
         for key in ("invocation", "ansible_facts", "exception", "module_stderr", "module_stdout", "_ansible_no_log"):

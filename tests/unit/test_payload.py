@@ -17,7 +17,7 @@ MOST = {
     "lxd_host": (10, 19),
     "lxd_host_record": (12, 24),
     "lxd_instance": (21, 51),
-    "lxd_instances": (24, 53),
+    "lxd_instances": (24, 54),
     "lxd_interface": (22, 52),
     "lxd_migration": (29, 66),
     "lxd_rebuild": (27, 57),

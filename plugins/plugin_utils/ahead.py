@@ -1,0 +1,35 @@
+# Copyright: (c) 2026, lxdops.compute contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server is at work on its first answer while the task's other arguments are still being read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from, connection_spec
+from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Connection, Server
+
+Connecting = Callable[[Connection, Mapping[str, str], bool], Server]
+Work = Callable[..., dict[str, Any]]
+
+
+def asked_ahead(
+    question: Callable[[Server], Any], work: Work, connecting: Connecting, given: Mapping[str, Any], check: bool
+) -> tuple[Work, Connecting]:
+    """Begin to connect and to ask. Returns work and connecting that go on with that, and fail as it fails; what was
+    passed, where the connection cannot be told yet, or a certificate would be added for it: nothing is changed before
+    all arguments have been read."""
+    spec = connection_spec()
+    options = ArgumentSpecValidator(spec).validate({name: given[name] for name in spec if name in given})
+    if options.error_messages or options.validated_parameters["trust_token"]:
+        return work, connecting
+    thread = ThreadPoolExecutor(1)
+    server = thread.submit(connecting, connection_from(options.validated_parameters), dict(os.environ), check)
+    answer = thread.submit(lambda: question(server.result()))
+    thread.shutdown(wait=False)
+    return partial(work, asked=answer.result), lambda _options, _environ, _check: server.result()

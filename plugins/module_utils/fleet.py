@@ -157,10 +157,7 @@ def _plan(listing: Listing, name: str, desired: Desired | Result) -> tuple[Desir
 
 def _free(on: Api, names: Sequence[str]) -> set[str]:
     """Those of the names that no instance has, nor is about to have from a run that was killed."""
-    if not names:
-        return set()
-    running = on.get("operations", recursion=1).get("running") or []
-    if any(operation["class"] == "task" for operation in running):
+    if not names or on.tasks():
         return set()
     taken = {url.split("?")[0].rsplit("/", 1)[1] for url in on.get("instances")}
     return set(names) - taken

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from ansible.module_utils.basic import AnsibleModule, env_fallback
 
 from .errors import LxdError
-from .lxd import Connection, Server, connect
+from .lxd import Server, connect
+from .trust import Connection
 
 On = TypeVar("On")
 

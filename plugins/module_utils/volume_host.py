@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from .brick import Brick
 from .cinder import Cinder
 from .errors import Refused
-from .lxd import Connection, connect
+from .lxd import connect
+from .trust import Connection
 from .volume import Host
 from .volume_layers import Layers
 from .volume_record import Records

@@ -282,9 +282,10 @@ from ansible_collections.lxdops.compute.plugins.module_utils.evacuation_run impo
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connected, connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_params import instance_spec
 from ansible_collections.lxdops.compute.plugins.module_utils.liveness import answers
-from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Connection, Server
+from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Server
 from ansible_collections.lxdops.compute.plugins.module_utils.placement import WEIGHTS
 from ansible_collections.lxdops.compute.plugins.module_utils.targets import Reach, check_targets, reaching
+from ansible_collections.lxdops.compute.plugins.module_utils.trust import Connection
 
 
 def connecting(options: Connection, _environ: Mapping[str, str], _check: bool) -> Connection:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from, connection_spec
-from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Connection, Server
+from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Server
+from ansible_collections.lxdops.compute.plugins.module_utils.trust import Connection
 
 Connecting = Callable[[Connection, Mapping[str, str], bool], Server]
 Work = Callable[..., dict[str, Any]]

@@ -26,13 +26,8 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible_collections.lxdops.compute.plugins.module_utils.front import Work, outcome
-from ansible_collections.lxdops.compute.plugins.module_utils.lxd import (
-    MISSING,
-    Connection,
-    Server,
-    connect,
-    local_socket,
-)
+from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Server, connect
+from ansible_collections.lxdops.compute.plugins.module_utils.trust import MISSING, Connection, local_socket
 from ansible_collections.lxdops.compute.plugins.plugin_utils.ahead import asked_ahead
 
 gc.freeze()

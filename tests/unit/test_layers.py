@@ -11,13 +11,14 @@ import pytest
 
 UTILS = Path(__file__).parents[2] / "plugins/module_utils"
 FRONT = {"front", "targets", "volume_host"}
-LIBRARIES = {"lxd", "brick", "cinder"}
+LIBRARIES = {"lxd", "trust", "brick", "cinder"}
 MECHANISM = {"errors", "steps", "converge", "lxd"}
 MAY_IMPORT = {
     "errors": set(),
     "steps": set(),
     "compare": {"errors"},
-    "lxd": {"errors"},
+    "trust": {"errors"},
+    "lxd": {"errors", "trust"},
     "brick_programs": {"iscsi_node"},
     "iscsi_node": {"errors"},
     "brick": {"brick_programs", "errors", "loop", "volume_secrets"},
@@ -25,14 +26,14 @@ MAY_IMPORT = {
     "websocket": {"errors", "steps"},
     "converge": {"errors", "steps"},
     "watchdog": {"errors"},
-    "front": {"errors", "lxd"},
-    "volume_host": {"brick", "cinder", "errors", "lxd", "volume", "volume_layers", "volume_record"},
+    "front": {"errors", "lxd", "trust"},
+    "volume_host": {"brick", "cinder", "errors", "lxd", "trust", "volume", "volume_layers", "volume_record"},
     "targets": {"errors", "front", "lxd", "migration_params"},
 }
 """The rooms with walls of their own; every other file is a domain: it never sees the transport or Ansible."""
 OUTSIDE = {
-    "pylxd": {"lxd"},
-    "requests": {"lxd"},
+    "pylxd": {"lxd", "trust"},
+    "requests": {"lxd", "trust"},
     "ws4py": {"websocket"},
     "os_brick": {"brick"},
     "openstack": {"cinder"},

@@ -11,19 +11,19 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (25, 58),
-    "lxd_drain": (34, 77),
-    "lxd_evacuation": (32, 73),
-    "lxd_host": (10, 19),
-    "lxd_host_record": (12, 24),
-    "lxd_instance": (21, 51),
-    "lxd_instances": (24, 54),
-    "lxd_interface": (22, 52),
-    "lxd_migration": (29, 66),
-    "lxd_rebuild": (27, 57),
-    "lxd_snapshot": (40, 90),
-    "lxd_volume_attachment": (43, 95),
-    "lxd_volume_attachment_info": (34, 69),
+    "lxd_console": (26, 59),
+    "lxd_drain": (35, 78),
+    "lxd_evacuation": (33, 74),
+    "lxd_host": (11, 20),
+    "lxd_host_record": (13, 25),
+    "lxd_instance": (22, 51),
+    "lxd_instances": (25, 55),
+    "lxd_interface": (23, 53),
+    "lxd_migration": (30, 67),
+    "lxd_rebuild": (28, 58),
+    "lxd_snapshot": (41, 91),
+    "lxd_volume_attachment": (44, 95),
+    "lxd_volume_attachment_info": (35, 70),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import OperationFailed, Unreachable
-from ansible_collections.lxdops.compute.plugins.module_utils.lxd import Connection
+from ansible_collections.lxdops.compute.plugins.module_utils.trust import Connection
 from ansible_collections.lxdops.compute.plugins.module_utils.websocket import Channel
 from ws4py.messaging import BinaryMessage, CloseControlMessage, PingControlMessage, TextMessage
 

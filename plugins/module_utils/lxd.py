@@ -162,13 +162,19 @@ def _trust(client: pylxd.Client, token: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """The cause of a connection error in a line."""
+    """The cause of a connection error in a line: requests and urllib3 wrap it, with addresses of their objects."""
     text = str(error)
     if "Fingerprints did not match" in text:
         return "the server's certificate is not the pinned one (server_cert or server_fingerprint)"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "the server's certificate is not signed by a known authority: set server_cert or server_fingerprint"
-    return text.rsplit("Caused by ", 1)[-1].strip("()")
+    # pylxd keeps the text alone of what it caught.
+    inner: BaseException | None = (error.__context__ if isinstance(error, ClientConnectionFailed) else None) or error
+    while inner:
+        cause = inner
+        wrapped = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
+        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
+    return getattr(cause, "strerror", None) or str(cause) or text
 
 
 class Server:
@@ -337,6 +343,12 @@ class Server:
                     f"{self.name}: {about}: the server no longer knows this operation, its outcome is unknown",
                     operation=_public(operation),
                 ) from None
+            except Unreachable as error:
+                raise Unreachable(
+                    f"{self.name}: {about}: its outcome is unknown, as the server does not answer: "
+                    f"{error.message.removeprefix(f'{self.name}: ')}",
+                    operation=_public(operation),
+                ) from None
         if record["status_code"] != 200:
             kind = Conflict if OVERTAKEN in record.get("err", "") else OperationFailed
             raise kind(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
@@ -362,7 +374,8 @@ class Server:
         # pylxd would send it with all-projects too, which the server refuses.
         if self.project != "default" and not {"project", "all-projects"} & set(query):
             query = {**query, "project": self.project}
-        with self._in_words(method, path):
+        named = (request.get("json") or {}).get("name")
+        with self._in_words(method, f"{path} ({named})" if named else path):
             node = self._api[quote(path)] if path else self._api
             return getattr(node, method)(params=query, **request)
 

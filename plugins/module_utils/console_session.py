@@ -8,8 +8,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,7 +57,13 @@ class Open:
         operation = begin(on.api, self.wanted)
         whole = connection(on.api, operation)
         if self.wanted.dest:
-            write(self.wanted.dest, json.dumps(whole, indent=2).encode() + b"\n")
+            try:
+                write(self.wanted.dest, json.dumps(whole, indent=2).encode() + b"\n")
+            except OperationFailed:
+                # Nobody can use it, and for as long as it is open nobody gets another.
+                with talking(on.api, operation) as data:
+                    Conversation(data).knock()
+                raise
         public = {key: value for key, value in whole.items() if key != "secrets"}
         on.out["connection"] = whole if self.wanted.show_secret else public
 
@@ -77,23 +83,8 @@ class Talk:
 
     def run(self, on: Desk) -> None:
         operation = begin(on.api, self.wanted)
-        path, secrets = _channels(operation)
-        # The data channel last: with it the server begins.
-        control = Channel(on.api, f"{path}?secret={secrets['control']}")
-        try:
-            data = Channel(on.api, f"{path}?secret={secrets['0']}")
-            try:
-                on.out["transcript"] = shown(self.wanted, self._talk(on, data, operation["id"]))
-            finally:
-                # Two threads of the server may write to the data channel when the control channel closes, which ends
-                # LXD 5.0 with a panic (lxd/instance_console.go doConsole). So one of them shall end before: it does
-                # when the guest says something that nobody takes.
-                data.send(KNOCK)
-                data.close()
-                with suppress(LxdError):
-                    on.api.wait(operation, ENDING)
-        finally:
-            control.close()
+        with talking(on.api, operation) as data:
+            on.out["transcript"] = shown(self.wanted, self._talk(on, data, operation["id"]))
 
     def _talk(self, on: Desk, data: Channel, operation: str) -> str:
         talk = Conversation(data)
@@ -108,7 +99,8 @@ class Talk:
         return talk.heard
 
     def _check_ours(self, on: Desk, operation: str, heard: str) -> None:
-        if BUSY not in heard:
+        # That is heard of a guest that has just ended, too.
+        if BUSY not in heard or on.api.get(self.wanted.path)["status"] != "Running":
             return
         others = holders_of(self.wanted.instance, on.api.get("operations", recursion=1))
         others = tuple(holder for holder in others if holder[0] != operation)
@@ -121,6 +113,28 @@ class Talk:
         return type(error)(
             f"{where}: run, turn {number}: {error.message}; it said last: {said}", turn=number, last_lines=last
         )
+
+
+@contextmanager
+def talking(on: Api, operation: Mapping[str, Any]) -> Iterator[Channel]:
+    """The data channel of a session, which ends afterwards."""
+    path, secrets = _channels(operation)
+    # The data channel last: with it the server begins.
+    control = Channel(on, f"{path}?secret={secrets['control']}")
+    try:
+        data = Channel(on, f"{path}?secret={secrets['0']}")
+        try:
+            yield data
+        finally:
+            # Two threads of the server may write to the data channel when the control channel closes, which ends
+            # LXD 5.0 with a panic (lxd/instance_console.go doConsole). So one of them shall end before: it does
+            # when the guest says something that nobody takes.
+            data.send(KNOCK)
+            data.close()
+            with suppress(LxdError):
+                on.wait(operation, ENDING)
+    finally:
+        control.close()
 
 
 class Conversation:

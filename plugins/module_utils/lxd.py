@@ -36,9 +36,6 @@ FILE_FACTS = ("type", "mode", "uid", "gid")
 
 
 def connect(options: Connection, environ: Mapping[str, str], check: bool = False) -> Server:
-    """A connected, trusted server; ``check`` as ``let_in`` has it."""
-    client, endpoint = let_in(options, environ, check)
-    return Server(client, replace(options, endpoint=endpoint))
 
 
 class Server:
@@ -211,6 +208,12 @@ class Server:
                     f"{self.name}: {about}: the server no longer knows this operation, its outcome is unknown",
                     operation=_public(operation),
                 ) from None
+            except Unreachable as error:
+                raise Unreachable(
+                    f"{self.name}: {about}: its outcome is unknown, as the server does not answer: "
+                    f"{error.message.removeprefix(f'{self.name}: ')}",
+                    operation=_public(operation),
+                ) from None
         if record["status_code"] != 200:
             kind = Conflict if OVERTAKEN in record.get("err", "") else OperationFailed
             raise kind(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
@@ -236,7 +239,8 @@ class Server:
         # pylxd would send it with all-projects too, which the server refuses.
         if self.project != "default" and not {"project", "all-projects"} & set(query):
             query = {**query, "project": self.project}
-        with self._in_words(method, path):
+        named = (request.get("json") or {}).get("name")
+        with self._in_words(method, f"{path} ({named})" if named else path):
             node = self._api[quote(path)] if path else self._api
             return getattr(node, method)(params=query, **request)
 

@@ -147,10 +147,16 @@ def _trust(client: pylxd.Client, token: str) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The cause of a connection error in a line."""
+    """The cause of a connection error in a line: requests and urllib3 wrap it, with addresses of their objects."""
     text = str(error)
     if "Fingerprints did not match" in text:
         return "the server's certificate is not the pinned one (server_cert or server_fingerprint)"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "the server's certificate is not signed by a known authority: set server_cert or server_fingerprint"
-    return text.rsplit("Caused by ", 1)[-1].strip("()")
+    # pylxd keeps the text alone of what it caught.
+    inner: BaseException | None = (error.__context__ if isinstance(error, ClientConnectionFailed) else None) or error
+    while inner:
+        cause = inner
+        wrapped = (getattr(cause, "reason", None), *cause.args, cause.__cause__)
+        inner = next((one for one in wrapped if isinstance(one, BaseException)), None)
+    return getattr(cause, "strerror", None) or str(cause) or text

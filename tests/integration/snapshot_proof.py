@@ -3,9 +3,11 @@
 """The proof that every task about a snapshot goes through."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from integration.case import Lane, same
+from integration.lab_host import run
 from integration.task import task
 
 MODULE = "lxdops.compute.lxd_snapshot"
@@ -59,3 +61,11 @@ def proved(lane: Lane, seen: Callable[[Lane], dict[str, Any]] = everything, /, *
     same(seen(lane), after)
     same(again["snapshot"], applied["snapshot"])
     return applied
+
+
+def checked(file: Path) -> None:
+    """A complete file, with its checksum, which nobody else may read; nothing else is in the directory."""
+    beside = file.with_name(f"{file.name}.sha256")
+    run(["sh", "-c", f"cd {file.parent} && sha256sum --check --strict {beside.name}"])
+    assert {path.name for path in file.parent.iterdir()} == {file.name, beside.name}
+    assert [path.stat().st_mode & 0o777 for path in (file, beside)] == [0o600] * 2

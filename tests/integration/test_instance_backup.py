@@ -132,12 +132,16 @@ def test_a_backup_that_is_damaged_or_none_makes_nothing(lane: Lane, tmp_path: Pa
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_import_killed_at_each_write_is_ended_by_the_next(lane: Lane, tmp_path: Path, when: str) -> None:
-    lane.host.make(NAME, devices=on("fast"), config={"user.role": "web"})
+@pytest.mark.parametrize(("pool", "state"), [("fast", "stopped"), ("default", "stopped"), ("fast", "started")])
+def test_an_import_killed_at_each_write_is_ended_by_the_next(
+    lane: Lane, tmp_path: Path, pool: str, state: str, when: str
+) -> None:
+    lane.host.make(NAME, power="running", devices=on(pool), config={"user.role": "web"})
+    held = fill(lane)
     file = tmp_path / "back.tar"
     snapshot(lane, export={"file": str(file), "compression": "none"})
     source = {"type": "backup", "file": str(file)}
-    params = {"name": NAME, "source": source, "state": "stopped", "config": {"user.more": "yes"}}
+    params = {"name": NAME, "source": source, "state": state, "config": {"user.more": "yes"}}
     number = 1
     while True:
         lane.host.remove(NAME)
@@ -147,6 +151,11 @@ def test_an_import_killed_at_each_write_is_ended_by_the_next(lane: Lane, tmp_pat
         assert not lane.done(**params)["changed"]
         names = [name for name in lane.host.instances() if name.startswith((NAME, "lxdops"))]
         assert names == [NAME], f"{when} write {number}"
-        same(lane.host.query(f"instances/{NAME}"), {"config": {"user.role": "web", "user.more": "yes"}})
+        status = {"stopped": "Stopped", "started": "Running"}[state]
+        shows = {"config": {"user.role": "web", "user.more": "yes"}, "status": status}
+        same(lane.host.query(f"instances/{NAME}"), shows)
+        if state == "stopped":
+            lane.host.power(NAME, "start")
+        assert digest(lane, NAME) == held, f"{when} write {number}"
         number += 1
     assert number > 4

@@ -292,6 +292,34 @@ def test_what_is_not_heard_in_time_fails_with_the_last_lines(lane: Lane) -> None
     wait_until(lambda: not sessions(lane.host), "the session has ended")
 
 
+@pytest.mark.thorough
+def test_a_guest_that_ends_in_the_middle_is_told(lane: Lane) -> None:
+    turns = [*LOGIN, {"send": "touch /root/heard", "expect": "# $"}, {"expect": "never", "timeout": 60}]
+    params = {**lane.connection, "name": NAME, "type": "serial", "run": turns}
+    with command(params, module=MODULE) as process:
+        wait_until(lambda: "heard" in lane.host.shell(NAME, "ls /root"), "the guest is talked to")
+        lane.host.power(NAME, "stop", force=True)
+        output, _errors = process.communicate(timeout=50)
+    assert process.returncode != 0
+    said = " ".join(output.split())
+    assert "run, turn 5: the console was closed before never was heard; it said last: " in said
+    lane.host.given(NAME, power="running")
+
+
+@pytest.mark.thorough
+def test_a_session_that_cannot_be_handed_over_is_not_left_open(lane: Lane, tmp_path: Path) -> None:
+    run(["mount", "-t", "tmpfs", "-o", "size=4k", "full", str(tmp_path)])
+    try:
+        (tmp_path / "all").write_bytes(bytes(4096))
+        failed = console(lane, type="serial", dest=str(tmp_path / "session.json"))
+        assert f"dest: {tmp_path}/session.json: No space left on device" in failed["msg"]
+        assert [file.name for file in tmp_path.iterdir()] == ["all"]
+    finally:
+        run(["umount", str(tmp_path)])
+    wait_until(lambda: not sessions(lane.host), "the session has ended")
+    assert not done(lane, type="serial", run=[{"send": "", "expect": "login: $"}]).get("failed")
+
+
 def test_a_session_is_handed_to_another_client(lane: Lane, tmp_path: Path) -> None:
     """In a file for its owner; that client has the console then, and nobody else."""
     file = tmp_path / "session.json"

@@ -3,19 +3,12 @@
 """lxd_instances: many at once, each as lxd_instance would have it, and one that fails does not stop the others."""
 
 import json
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from integration import lab_host
 from integration.case import Lane, same
 from integration.killed_run import killed, started
-from integration.lab_host import LabHost
 from integration.task import task
 
 FLEET = "lxdops.compute.lxd_instances"
@@ -165,37 +158,3 @@ def test_two_runs_at_once_make_each_instance_once(lane: Lane) -> None:
     for name in NAMES:
         same(lane.host.instance(name), {"status": "Running", "config": {"user.lxdops.creating": None}})
     assert not fleet(lane, **params)["changed"]
-
-
-@pytest.mark.thorough
-def test_a_daemon_that_dies_fails_its_own_instances_and_no_other_host(lxd_hosts: list[LabHost], tmp_path: Path) -> None:
-    dies, stays = lxd_hosts
-    many = [f"fl{number}" for number in range(16)]
-    create = {
-        "endpoint": "{{ lab_socket }}",
-        "wait_timeout": 60,
-        "defaults": TINY,
-        "instances": [{"name": name} for name in many],
-        "concurrency": {"start": 1},
-    }
-    playbook = tmp_path / "fleet.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [{FLEET: create}]}]))
-    inventory = f"/var/lib/lxdops-lab/{dies.lab}/inventory.yml"
-    words = [sys.executable, "-m", "ansible.cli.playbook", "--inventory", inventory, str(playbook)]
-    try:
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
-            lab_host.wait_until(dies.instances, "an instance on the host")
-            lab_host.lab("kill", str(dies.number), "--name", dies.lab)
-            output, _error = run.communicate(timeout=120)
-        assert run.returncode == 2, output
-        assert re.search(rf"\b\d+ of {len(many)} instances failed: ", output), output
-        assert sorted(stays.instances()) == sorted(many)
-        lab_host.lab("start", str(dies.number), "--name", dies.lab)
-        assert "] 1/" in lab_host.run(words), "progress"
-        for host in lxd_hosts:
-            assert sorted(host.instances()) == sorted(many)
-            assert {one["status"] for one in host.call("GET", "instances?recursion=1")} == {"Running"}
-    finally:
-        lab_host.lab("start", str(dies.number), "--name", dies.lab)
-        for host in lxd_hosts:
-            host.remove(*many)

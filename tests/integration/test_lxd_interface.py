@@ -247,6 +247,23 @@ def test_what_is_refused_changes_nothing(lane: Lane) -> None:
         result = nic_task(lane, params)
         assert words in result["msg"], result["msg"]
         assert (result["failed"], result["error"]) == (True, "Refused")
+    mac = lane.host.query(f"instances/{NAME}")["config"]["volatile.eth0.hwaddr"]
+    twice = nic_task(lane, {"device": "eth1", "network": BACK, "hwaddr": mac})
+    assert f"hwaddr: eth0 has {mac} already" in twice["msg"]
+    same(lane.host.everything(), before)
+
+
+@pytest.mark.thorough
+def test_a_creation_that_was_cut_short_is_not_touched(lane: Lane) -> None:
+    lane.host.remove(NAME)
+    lane.host.make(NAME)
+    half = {"user.lxdops.creating": "true", "volatile.apply_template": ""}
+    lane.host.call("PATCH", f"instances/{NAME}", {"config": half})
+    before = lane.host.everything()
+    result = nic_task(lane, {"device": "eth1", "network": BACK})
+    assert f"{NAME} on " in result["msg"]
+    assert "its creation was cut short: run that task again" in result["msg"]
+    assert result["error"] == "Refused"
     same(lane.host.everything(), before)
 
 

@@ -126,10 +126,15 @@ def test_what_stands_in_the_way_is_told_first(pair: Hosts) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_copy_killed_at_each_write_is_whole_after_the_next_run(pair: Hosts, when: str) -> None:
+@pytest.mark.parametrize(("pool", "power"), [("default", "running"), ("fast", "stopped")])
+def test_a_copy_killed_at_each_write_is_whole_after_the_next_run(pair: Hosts, pool: str, power: str, when: str) -> None:
     params = params_of(pair)
     host, other = pair
+    host.remove(NAME)
+    host.make(NAME, power="running", devices={"root": {"type": "disk", "path": "/", "pool": pool}})
     held = fill(host)
+    if power == "stopped":
+        host.power(NAME, "stop", force=True)
     number = 1
     while True:
         other.remove(COPY)
@@ -141,6 +146,7 @@ def test_a_copy_killed_at_each_write_is_whole_after_the_next_run(pair: Hosts, wh
         assert not result.get("failed"), result["msg"]
         assert not copied(params)["changed"]
         assert "user.lxdops.creating" not in other.query(f"instances/{COPY}")["config"], f"{when} write {number}"
+        assert host.query(f"instances/{NAME}")["status"] == power.capitalize()
         other.power(COPY, "start")
         assert other.shell(COPY, f"sha256sum {DATA}").split()[0] == held
         number += 1

@@ -10,6 +10,7 @@ from integration import snapshot_proof
 from integration.case import Lane, same
 from integration.guest_network import looked
 from integration.killed_run import killed
+from integration.lab_host import wait_until
 from integration.snapshot_proof import PARTS, Params
 
 NAME, OTHER = "snapset", "snapsetother"
@@ -183,6 +184,8 @@ def test_a_set_killed_at_each_write_is_whole_after_the_next_run(lane: Lane, powe
         given(lane, power)
         if not killed(number, when, {**lane.connection, "name": NAME, "snapshot": "monday", **params}, "lxd_snapshot"):
             break
+        # Nothing stays frozen until somebody comes.
+        wait_until(lambda: lane.host.query(f"instances/{NAME}")["status"] == power.capitalize(), "it goes on", 15)
         result = done(lane, **params)
         assert not done(lane, **params)["changed"]
         assert sets(lane) == {key: [f"monday.{result['set_id']}"] for key in VOLUMES}, f"{when} write {number}"

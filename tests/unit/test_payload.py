@@ -22,8 +22,8 @@ MOST = {
     "lxd_migration": (29, 66),
     "lxd_rebuild": (27, 57),
     "lxd_snapshot": (40, 90),
-    "lxd_volume_attachment": (43, 95),
-    "lxd_volume_attachment_info": (34, 69),
+    "lxd_volume_attachment": (45, 98),
+    "lxd_volume_attachment_info": (36, 73),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

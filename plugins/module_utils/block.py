@@ -37,9 +37,17 @@ class Disk:
     """The bytes of these that the device itself lacks, since a header of LUKS has them."""
 
 
+def read_kernel(path: Path) -> str:
+    """A file of the kernel, or nothing where it is gone."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def boot() -> str:
     """Which boot of the host this is."""
-    return _read(Path("/proc/sys/kernel/random/boot_id")).strip()
+    return read_kernel(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def find_disk(path: str) -> Disk | None:
@@ -51,7 +59,7 @@ def find_disk(path: str) -> Disk | None:
     if not stat.S_ISBLK(found.st_mode):
         return None
     number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
-    size = _read(Path(f"/sys/dev/block/{number}/size"))
+    size = read_kernel(Path(f"/sys/dev/block/{number}/size"))
     return Disk(path, number, int(size) * SECTOR) if size.strip("0") else None
 
 
@@ -120,17 +128,17 @@ def processes_using(disk: Disk, container: str = "") -> tuple[str, ...]:
     mapped = {"{:02x}:{:02x}".format(*map(int, number.split(":"))) for number in numbers}
     mine = re.compile(rf"/lxc\.payload\.{re.escape(container)}(/|$)", re.MULTILINE)
     return tuple(
-        f"process {pid} ({_read(Path(f'/proc/{pid}/comm')).strip()}) uses it"
+        f"process {pid} ({read_kernel(Path(f'/proc/{pid}/comm'))}) uses it"
         for pid in _processes()
         if (_has_open(pid, devices) or _has_mapped(pid, mapped))
-        and (not container or mine.search(_read(Path(f"/proc/{pid}/cgroup"))))
+        and (not container or mine.search(read_kernel(Path(f"/proc/{pid}/cgroup"))))
     )
 
 
 def _numbers(disk: Disk) -> set[str]:
     """Of a device and its partitions."""
     parts = (part.parent for part in Path(f"/sys/dev/block/{disk.number}").glob("*/partition"))
-    return {disk.number, *(_read(part / "dev").strip() for part in parts)}
+    return {disk.number, *(read_kernel(part / "dev") for part in parts)}
 
 
 def _made_of(disk: Disk) -> Iterator[str]:
@@ -141,7 +149,7 @@ def _made_of(disk: Disk) -> Iterator[str]:
 
 def _mounts(disk: Disk) -> Iterator[str]:
     for pid, place in _mounted(disk):
-        comm = _read(Path(f"/proc/{pid}/comm")).strip()
+        comm = read_kernel(Path(f"/proc/{pid}/comm"))
         yield f"it is mounted on {place} where process {pid} ({comm}) is"
 
 
@@ -157,7 +165,7 @@ def _mounted(disk: Disk) -> Iterator[tuple[int, str]]:
         if namespace in seen:
             continue
         seen.add(namespace)
-        for line in _read(Path(f"/proc/{pid}/mountinfo")).splitlines():
+        for line in read_kernel(Path(f"/proc/{pid}/mountinfo")).splitlines():
             fields, _dash, source = line.partition(" - ")
             # btrfs has numbers of its own, and names its device.
             if fields.split()[2] in numbers or (source.split()[1:2] and source.split()[1] in paths):
@@ -165,7 +173,7 @@ def _mounted(disk: Disk) -> Iterator[tuple[int, str]]:
 
 
 def _swap(disk: Disk) -> Iterator[str]:
-    for line in _read(Path("/proc/swaps")).splitlines()[1:]:
+    for line in read_kernel(Path("/proc/swaps")).splitlines()[1:]:
         found = find_disk(line.split()[0])
         if found and found.number in _numbers(disk):
             yield "it is swap"
@@ -196,16 +204,8 @@ def _has_open(pid: int, devices: set[int]) -> bool:
 
 
 def _has_mapped(pid: int, mapped: set[str]) -> bool:
-    return any(line.split()[3] in mapped for line in _read(Path(f"/proc/{pid}/maps")).splitlines())
+    return any(line.split()[3] in mapped for line in read_kernel(Path(f"/proc/{pid}/maps")).splitlines())
 
 
 def _processes() -> list[int]:
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid())
-
-
-def _read(path: Path) -> str:
-    """A file of the kernel, or nothing where it is gone."""
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import struct
 
+from .errors import OperationFailed
 from .host_program import run_program
 
 EXT = ("ext2", "ext3", "ext4")
@@ -36,9 +37,12 @@ def make_filesystem(path: str, kind: str, owner: int) -> None:
 
 def filesystem_size(path: str) -> int | None:
     """Bytes of an ext filesystem, or None for another (the superblock: Documentation/filesystems/ext4)."""
-    with open(path, "rb") as device:
-        device.seek(SUPERBLOCK)
-        block = device.read(1024)
+    try:
+        with open(path, "rb") as device:
+            device.seek(SUPERBLOCK)
+            block = device.read(1024)
+    except OSError as error:
+        raise OperationFailed(f"{path}: its filesystem cannot be read: {error.strerror}") from None
     (magic,) = struct.unpack_from("<H", block, 0x38)
     low, exponent, (high,) = *struct.unpack_from("<I12xI", block, 0x4)[:1], block[0x18], (0,)
     if magic != MAGIC:

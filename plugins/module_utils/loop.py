@@ -17,8 +17,6 @@ from .host_program import run_program
 
 SHARES = "/var/lib/lxdops/shares"
 """Where shares are mounted: no other program does so there."""
-BUSY = 32
-"""What umount ends with on failure."""
 
 
 def loops() -> dict[str, str]:
@@ -84,3 +82,12 @@ def leave_share(directory: str, force: bool = False) -> None:
         return
     run_program("umount", *(("--force", "--lazy") if force else ()), directory)
     os.rmdir(directory)
+
+
+def clear_shares() -> None:
+    """Remove the directories that a run made which was killed before it mounted a share there, or after it unmounted
+    it."""
+    mounted = shares()
+    for directory in Path(SHARES).glob("*"):
+        if str(directory) not in mounted and not any(directory.iterdir()):
+            directory.rmdir()

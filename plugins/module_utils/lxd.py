@@ -36,6 +36,9 @@ FILE_FACTS = ("type", "mode", "uid", "gid")
 
 
 def connect(options: Connection, environ: Mapping[str, str], check: bool = False) -> Server:
+    """A connected, trusted server; ``check`` as ``let_in`` has it."""
+    client, endpoint = let_in(options, environ, check)
+    return Server(client, replace(options, endpoint=endpoint))
 
 
 class Server:

@@ -13,14 +13,16 @@ from typing import Any
 from .block import find_disk, holders_after
 from .errors import LxdError, OperationFailed, Refused
 from .host_program import run_program
-from .loop import attach_loop, detach_loop, grow_loop, leave_share, share_of
+from .loop import attach_loop, clear_shares, detach_loop, grow_loop, leave_share, share_of
 from .luks import KINDS, close_luks, grow_luks, make_luks, open_luks
+from .nvme import leave_controllers
 from .volume import HostSide
 
 GRACE = 60.0
 """Seconds for a program that a killed run left at work on the device."""
 FILES = ("nfs",)
 """The protocols whose volumes are files."""
+NVME = ("nvmeof", "nvme")
 
 
 class Layers:
@@ -65,6 +67,10 @@ class Layers:
         self._brick.disconnect(connection, device.get("under", device), force)
         if file:
             leave_share(os.path.dirname(file), force)
+        if connection["driver_volume_type"] in FILES:
+            clear_shares()
+        elif connection["driver_volume_type"] in NVME:
+            leave_controllers(connection["data"], GRACE)
 
     def properties(self, address: str) -> dict[str, Any]:
         """What a storage must know of this host."""

@@ -9,6 +9,8 @@ import time
 from dataclasses import replace
 
 from .block import find_disk, processes_using
+from .block_paths import unanswered
+from .errors import OperationFailed
 from .filesystem import filesystem_size
 from .instance import Server, current_from
 from .volume import Attachment, Host, Volume, container_name, disk_of, own_device, users_of
@@ -67,6 +69,9 @@ def _with_swap(on: Host, wanted: Volume, current: Attachment) -> Attachment:
 def _with_filesystem(wanted: Volume, current: Attachment) -> Attachment:
     if wanted.state == "detached" or wanted.mode != "filesystem" or not wanted.size or current.disk is None:
         return current
+    why = unanswered(current.disk)
+    if why:
+        raise OperationFailed(f"{wanted.id}: size: its filesystem cannot be read now: {why}", found=why)
     return replace(current, filesystem=filesystem_size(current.disk.path))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .block import Disk, boot, find_disk, holders_after, stable_path, unwritten
+from .block_paths import unanswered
 from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, grow_filesystem, make_filesystem
 from .instance_write import insist, replace_instance, rewrite, writable
@@ -264,6 +265,12 @@ class Extend:
 def grow_device(on: Host, wanted: Volume) -> Disk:
     """The block device, as large as asked for."""
     record = on.records.find(wanted.id, wanted.device)
+    disk = disk_of(record)
+    why = unanswered(disk, every=True) if disk else ""  # os-brick extends no volume of which a path is down.
+    if why:
+        raise OperationFailed(
+            f"{wanted.id}: size: it cannot be extended now: {why}. Run the task again when that is back", found=why
+        )
     known = {key: record.connection[key] for key in ("driver_volume_type", "data")} if record and wanted.cinder else {}
     on.brick.extend({**wanted.connection, **known})
     found = disk_of(record)
@@ -297,7 +304,7 @@ def release(on: Host, record: Record, force: bool, unused: bool = False) -> None
 
 
 def _check_written(volume: str, disk: Disk, how: str) -> None:
-    why = unwritten(disk)
+    why = unanswered(disk) or unwritten(disk)
     if why:
         raise OperationFailed(
             f"{volume}: it is still {how}: what this host has not written to it yet cannot be written: {why}. Run the "

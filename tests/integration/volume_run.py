@@ -42,7 +42,7 @@ def is_change(*words: object) -> bool:
 
 def die_at(number: int, when: str, programs: bool = False) -> None:
     """Let this process end at its NUMBERth change. ``programs``: each that is run for a connection may be one, too."""
-    from ansible_collections.lxdops.compute.plugins.module_utils import loop, luks, volume_steps, volume_swap
+    from ansible_collections.lxdops.compute.plugins.module_utils import loop, luks, nvme, volume_steps, volume_swap
     from ansible_collections.lxdops.compute.plugins.module_utils.block_copy import Copy
     from ansible_collections.lxdops.compute.plugins.module_utils.brick import Brick
     from ansible_collections.lxdops.compute.plugins.module_utils.brick_programs import Programs
@@ -87,8 +87,8 @@ def die_at(number: int, when: str, programs: bool = False) -> None:
             counted(owner, name)
     if programs:
         counted(Programs, "__call__", lambda _self, *words: is_change(*words))
-        counted(loop, "run_program", is_change)
-        counted(luks, "run_program", is_change)
+        for layer in (loop, luks, nvme):
+            counted(layer, "run_program", is_change)
 
 
 if __name__ == "__main__":

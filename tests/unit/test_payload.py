@@ -16,14 +16,14 @@ MOST = {
     "lxd_evacuation": (33, 74),
     "lxd_host": (11, 20),
     "lxd_host_record": (13, 25),
-    "lxd_instance": (22, 51),
+    "lxd_instance": (22, 52),
     "lxd_instances": (25, 55),
     "lxd_interface": (23, 53),
-    "lxd_migration": (30, 67),
+    "lxd_migration": (30, 68),
     "lxd_rebuild": (28, 58),
     "lxd_snapshot": (41, 91),
-    "lxd_volume_attachment": (44, 95),
-    "lxd_volume_attachment_info": (35, 70),
+    "lxd_volume_attachment": (46, 99),
+    "lxd_volume_attachment_info": (37, 74),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

@@ -12,8 +12,9 @@ from .converge import Domain
 from .errors import OperationFailed, Refused
 from .evacuation import Lost
 from .instance import EVACUATED, Current, Server, view
+from .instance_power import powers
 from .instance_read import read_current
-from .instance_steps import Discard, powers
+from .instance_steps import Discard
 from .instance_write import rewrite
 from .migration import starting
 from .steps import Api, Step

@@ -12,7 +12,8 @@ from .config_keys import MARK
 from .errors import Refused
 from .instance import CREATING, LASTING, PENDING, RESTART, Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
-from .instance_steps import Change, Create, Delete, Discard, Power, Reconfigure, Update, changes_between
+from .instance_power import Power
+from .instance_steps import Change, Create, Delete, Discard, Reconfigure, Update, changes_between
 from .steps import Api, Step
 from .volume_devices import connected, released
 

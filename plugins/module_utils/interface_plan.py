@@ -13,7 +13,8 @@ from .config_keys import DEVICE_KINDS
 from .errors import Refused
 from .instance import RESTART, Current
 from .instance_edit import expand
-from .instance_steps import Update, powers
+from .instance_power import powers
+from .instance_steps import Update
 from .interface import COLD, LIVE, MASK, TAG, Interface, check_options, free_name, mac_of, name_of, nics, type_of
 from .interface_steps import Plug, PlugCold
 from .steps import Api, Step

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from .errors import LxdError, NotFound, OperationFailed
 from .instance import Current
-from .instance_steps import NEXT_BOOT, Power, Update
+from .instance_power import NEXT_BOOT, Power
+from .instance_steps import Update
 from .instance_write import insist, replace_instance, writable
 from .steps import Api
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut, Unreachable
 from .instance import Current, power_of
-from .instance_steps import Power, powers
+from .instance_power import Power, powers
 from .instance_write import rewrite
 from .migration import (
     HELD,

@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import Conflict, LxdError, OperationFailed, TimedOut
 from .instance import QUIESCED
-from .instance_steps import thaw
+from .instance_power import thaw
 from .instance_write import insist, rewrite
 from .quiesce_machine import Lease
 from .snapshot import Quiesce, Shelf

@@ -12,7 +12,7 @@ from typing import Any
 from .errors import LxdError, TimedOut
 from .instance import Current, with_servers_keys
 from .instance_edit import root_name
-from .instance_steps import Power
+from .instance_power import Power
 from .instance_write import rewrite
 from .rebuild import Journal, Roots, noted
 from .rebuild_write import release, restart

@@ -10,7 +10,8 @@ from typing import Any
 from .errors import Refused
 from .instance import Current
 from .instance_edit import wanted_config
-from .instance_steps import Create, Power, powers
+from .instance_power import Power, powers
+from .instance_steps import Create
 from .migration import STOP, starting
 from .rebuild import (
     Journal,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from .errors import LxdError, OperationFailed, TimedOut
 from .instance import FLEET, HOME, NEVER_USED, Current
 from .instance_edit import root_name
-from .instance_steps import Create, Delete, Power
+from .instance_power import Power
+from .instance_steps import Create, Delete
 from .instance_write import rewrite
 from .rebuild import (
     Journal,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .instance_steps import Power
+from .instance_power import Power
 from .instance_write import rewrite
 from .migration import START
 from .rebuild import (

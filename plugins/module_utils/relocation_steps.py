@@ -10,7 +10,7 @@ from functools import partial
 
 from .errors import LxdError
 from .instance import Current
-from .instance_steps import Power
+from .instance_power import Power
 from .migration import START, Journal, arrived, journal_of, noted
 from .migration_steps import hold, note, release, restart
 from .steps import Api

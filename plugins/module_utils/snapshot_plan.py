@@ -10,7 +10,7 @@ from typing import Any
 from .compare import changed_keys
 from .errors import Refused
 from .instance import QUIESCED, RESTORED, SET, owned
-from .instance_steps import powers
+from .instance_power import powers
 from .quiesce import End, TakeQuiet
 from .snapshot import OURS, Quiesce, Shelf, Snapshot, Wanted, is_restored, restored_mark
 from .snapshot_checks import (

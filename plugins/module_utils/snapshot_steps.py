@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .errors import NotFound, OperationFailed, Refused
-from .instance_steps import NEXT_BOOT
+from .instance_power import NEXT_BOOT
 from .instance_write import insist, rewrite
 from .snapshot import Expiry, Shelf, Snapshot, moment, snapshot_from
 from .snapshot_set import VolumeSet, drop_volumes

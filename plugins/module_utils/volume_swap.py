@@ -21,7 +21,7 @@ from .block import Disk, holders_after, processes_using
 from .block_copy import Copy
 from .errors import LxdError, OperationFailed, Refused, TimedOut
 from .filesystem import content_of, filesystem_size, grow_filesystem
-from .instance_steps import thaw
+from .instance_power import thaw
 from .volume import LIMITS, Attachment, Host, Volume, container_name, disk_of, own_device, placeholder
 from .volume_cinder import forget
 from .volume_limits import Unlimit

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .errors import TimedOut
-from .instance_steps import thaw
+from .instance_power import thaw
 from .volume import Attachment, Host, Volume, find_device, placeholder
 from .volume_record import Record
 from .volume_steps import release, write_device

@@ -19,7 +19,8 @@ from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
     Source,
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_plan import MOVES, plan, report
-from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Create, Power, Update
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_power import Power
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Create, Update
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from unit.instances import BOOT, NIC, ROOT, SERVER, TINY, absent, existing, virtual_machine, want
 

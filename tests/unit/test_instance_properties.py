@@ -18,7 +18,8 @@ from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
     view,
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_plan import plan
-from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Create, Delete, Power
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_power import Power
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Create, Delete
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from unit.instances import BOOT, NIC, ROOT, TINY, absent, existing, virtual_machine, want
 

@@ -11,18 +11,18 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (26, 59),
-    "lxd_drain": (35, 78),
-    "lxd_evacuation": (33, 74),
+    "lxd_console": (27, 60),
+    "lxd_drain": (35, 76),
+    "lxd_evacuation": (34, 75),
     "lxd_host": (11, 20),
     "lxd_host_record": (13, 25),
-    "lxd_instance": (22, 52),
-    "lxd_instances": (25, 55),
-    "lxd_interface": (23, 53),
-    "lxd_migration": (30, 68),
-    "lxd_rebuild": (28, 58),
-    "lxd_snapshot": (41, 91),
-    "lxd_volume_attachment": (46, 99),
+    "lxd_instance": (23, 52),
+    "lxd_instances": (26, 55),
+    "lxd_interface": (24, 54),
+    "lxd_migration": (30, 65),
+    "lxd_rebuild": (29, 59),
+    "lxd_snapshot": (42, 92),
+    "lxd_volume_attachment": (46, 97),
     "lxd_volume_attachment_info": (37, 74),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import NotFound, OperationFailed
-from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Power
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_power import Power
 
 AT_ONCE = "shutting down the container failed"
 """What LXD 5.0 says without waiting, when the guest's init could not be signalled."""

@@ -3,13 +3,14 @@
 """The proof that every case goes through: check mode tells what will happen and does nothing, the task does it, the
 next run has nothing left to do, and the server shows what was asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from integration.lab_host import LabHost
 from integration.task import task
 
+Result = dict[str, Any]
 PREDICTED = ("changed", "steps", "diff", "instance", "impact", "pending")
 """The parts of a result that check mode must tell as the run does."""
 
@@ -59,26 +60,43 @@ def same(found: Any, expected: Any) -> None:
     assert not found_otherwise, "\n".join(found_otherwise)
 
 
-def prove(lane: Lane, name: str, params: Mapping[str, Any], shows: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Check, apply, again; the result of the apply. `shows` None: the instance must be gone."""
-    before = lane.host.everything()
-    checked = lane.task(check=True, name=name, **params)
+def proof(
+    run: Callable[[bool], Result],
+    parts: Sequence[str],
+    untouched: Callable[[], Any],
+    seen: Callable[[], Any] | None = None,
+) -> tuple[Result, Result]:
+    """Check, apply, again; the results of the apply and of the run after it.
+
+    ``run``: the task, whether it only checks; ``parts``: those of a result that check mode must tell as the run does;
+    ``untouched``: all that check mode could touch, seen without the module; ``seen``: so much of it as another run must
+    not touch either, else all.
+    """
+    before = untouched()
+    checked = run(True)
     assert not checked.get("failed"), checked["msg"]
-    same(lane.host.everything(), before)
+    same(untouched(), before)
     assert checked["changed"]
-
-    applied = lane.done(name=name, **params)
-    same({part: applied[part] for part in PREDICTED}, {part: checked[part] for part in PREDICTED})
-
-    found = lane.host.instance(name)
-    if shows is None:
-        assert found is None
-    else:
-        assert found is not None
-        same(found, shows)
-
-    again = lane.done(name=name, **params)
+    applied = run(False)
+    assert not applied.get("failed"), applied["msg"]
+    same(*({part: result.get(part) for part in parts} for result in (applied, checked)))
+    found = (seen or untouched)()
+    again = run(False)
+    assert not again.get("failed"), again["msg"]
     assert (again["changed"], again["steps"]) == (False, [])
+    same((seen or untouched)(), found)
+    return applied, again
+
+
+def prove(lane: Lane, name: str, params: Mapping[str, Any], shows: Mapping[str, Any] | None) -> Result:
+    """The proof of a task about an instance; the result of the apply. `shows` None: the instance must be gone."""
+
+    def run(check: bool) -> Result:
+        return lane.task(check=check, name=name, **params)
+
+    applied, again = proof(run, PREDICTED, lane.host.everything, lambda: lane.host.instance(name))
+    found = lane.host.instance(name)
+    assert (found is None) is (shows is None)
+    same(found, shows)
     same([again["diff"]["before"], again["diff"]["after"]], [applied["diff"]["after"]] * 2)
-    assert shows is None or lane.host.call("GET", f"instances/{name}") == found, "a second run changed something"
     return applied

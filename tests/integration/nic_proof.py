@@ -3,8 +3,10 @@
 """The proof that every change of a NIC goes through."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
+from integration import case
 from integration.case import Lane, same
 from integration.killed_run import started
 from integration.task import task
@@ -53,21 +55,11 @@ def proved(lane: Lane, params: Params, shows: Mapping[str, Any] | None) -> dict[
 def proof(run: Run, server: Server, params: Params, shows: Mapping[str, Any] | None) -> dict[str, Any]:
     """Check, apply, again; the result of the apply. `shows`: local devices; all others stay as they are."""
     instance = f"instances/{params.get('name', NAME)}"
-    before = server.everything()
     devices = server.query(instance)["devices"]
-    checked = run(params, True)
-    assert not checked.get("failed"), checked["msg"]
-    same(server.everything(), before)
-    assert checked["changed"]
-    applied = run(params, False)
-    assert not applied.get("failed"), applied["msg"]
-    same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
+    seen = partial(server.query, instance)
+    applied, again = case.proof(partial(run, params), PARTS, server.everything, seen)
     wanted = {name: device for name, device in {**devices, **(shows or {})}.items() if device is not None}
-    found = server.query(instance)
-    assert found["devices"] == wanted
-    again = run(params, False)
-    assert (again["changed"], again["steps"]) == (False, [])
-    assert server.query(instance) == found
+    assert seen()["devices"] == wanted
     same(again["interface"], applied["interface"])
     assert (again["hwaddr"], again["host_name"]) == (applied["hwaddr"], applied["host_name"])
     return applied

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from integration.case import Lane, same
+from integration.case import Lane, proof, same
 from integration.lab_host import run
 from integration.task import task
 
@@ -48,17 +48,7 @@ def everything(lane: Lane, name: str = NAME) -> dict[str, Any]:
 
 def proved(lane: Lane, seen: Callable[[Lane], dict[str, Any]] = everything, /, **params: Any) -> dict[str, Any]:
     """Check, apply, again; the result of the apply. ``seen``: all that the task may change."""
-    before = seen(lane)
-    checked = snap_task(lane, params, check=True)
-    assert not checked.get("failed"), checked["msg"]
-    same(seen(lane), before)
-    assert checked["changed"]
-    applied = done(lane, **params)
-    same({part: applied.get(part) for part in PARTS}, {part: checked.get(part) for part in PARTS})
-    after = seen(lane)
-    again = done(lane, **params)
-    assert (again["changed"], again["steps"]) == (False, [])
-    same(seen(lane), after)
+    applied, again = proof(lambda check: snap_task(lane, params, check=check), PARTS, lambda: seen(lane))
     same(again["snapshot"], applied["snapshot"])
     return applied
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from integration.case import Lane, same
+from integration.case import Lane, proof, same
 from integration.console_cases import ROWS, Change
 from integration.killed_run import killed
 from integration.lab_host import LabHost, run, wait_until
@@ -51,7 +51,7 @@ def _guest(lane: Lane) -> Iterator[None]:
     lane.host.remove(NAME)
 
 
-def console(lane: Lane, *, check: bool = False, **params: Any) -> dict[str, Any]:
+def console(lane: Lane, check: bool = False, **params: Any) -> dict[str, Any]:
     return task({**lane.connection, "name": NAME, **params}, module=MODULE, check=check)
 
 
@@ -252,21 +252,11 @@ def test_bytes_reach_a_server_in_the_guest(lane: Lane, kind: str) -> None:
 def test_an_option_of_a_running_instance(lane: Lane, row: Sequence[Change]) -> None:
     """Check, apply, again."""
     for params, listens, leads_to in row:
-        before = lane.host.everything()
-        checked = console(lane, **params, check=True)
-        assert not checked.get("failed"), checked["msg"]
-        same(lane.host.everything(), before)
-        assert checked["changed"]
-        applied = done(lane, **params)
-        same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
-        device = {"type": "proxy", "listen": listens, "connect": leads_to}
-        devices = {f"console-{params['type']}": device} if listens else {}
-        found = lane.host.query(f"instances/{NAME}")
-        assert found["devices"] == devices
-        again = done(lane, **params)
-        assert (again["changed"], again["steps"]) == (False, [])
+        seen = partial(lane.host.query, f"instances/{NAME}")
+        applied, again = proof(partial(console, lane, **params), PARTS, lane.host.everything, seen)
         same(again["console"], applied["console"])
-        assert lane.host.query(f"instances/{NAME}") == found
+        device = {"type": "proxy", "listen": listens, "connect": leads_to}
+        assert seen()["devices"] == ({f"console-{params['type']}": device} if listens else {})
 
 
 def test_a_script_logs_in_and_runs_a_command(lane: Lane) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.case import same
+from integration.case import proof, same
 from integration.guest_network import told_devices
 from integration.lab_host import LabHost, run
 from integration.loop import MIB, detach_all, storage
@@ -44,17 +44,12 @@ def place(host: LabHost, tmp_path: Path) -> Iterator[Place]:
 
 def proved(place: Place, **params: Any) -> dict[str, Any]:
     """Check, apply, again; the result of the apply."""
-    before = place.host.everything(), place.kept()
-    checked = place.task(check=True, **params)
-    assert not checked.get("failed"), checked["msg"]
-    assert (place.host.everything(), place.kept()) == before
-    assert checked["changed"]
-    applied = place.done(**params)
-    same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
-    found = place.host.query(f"instances/{NAME}")
-    again = place.done(**params)
-    assert (again["changed"], again["steps"]) == (False, [])
-    assert place.host.query(f"instances/{NAME}") == found
+    applied, again = proof(
+        lambda check: place.task(check=check, **params),
+        PARTS,
+        lambda: (place.host.everything(), place.kept()),
+        lambda: place.host.query(f"instances/{NAME}"),
+    )
     same(again["attachment"], applied["attachment"])
     return applied
 

@@ -3,10 +3,11 @@
 """lxd_snapshot with copy: what a snapshot holds is on another server, once."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
-from integration.case import same
+from integration.case import proof, same
 from integration.killed_run import killed
 from integration.lab_host import LabHost
 from integration.snapshot_cases import COPIES
@@ -97,19 +98,11 @@ def elsewhere(pair: Hosts) -> Iterator[None]:
 def test_an_option_of_a_copy(pair: Hosts, row: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
     copy, shows = row
     params = params_of(pair, **copy)
-    before = pair[1].everything()
-    checked = copied(params, check=True)
-    assert not checked.get("failed"), checked["msg"]
-    same(pair[1].everything(), before)
-    applied = copied(params)
-    assert not applied.get("failed"), applied["msg"]
-    same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
     project = copy.get("target", {}).get("project", "default")
-    found = pair[1].query(f"instances/{COPY}?project={project}")
-    same(found, {"status": "Stopped", **shows})
-    again = copied(params)
-    assert (again["changed"], again["steps"], again["copy"]) == (False, [], applied["copy"])
-    assert pair[1].query(f"instances/{COPY}?project={project}") == found
+    seen = partial(pair[1].query, f"instances/{COPY}?project={project}")
+    applied, again = proof(lambda check: copied(params, check=check), PARTS, pair[1].everything, seen)
+    assert again["copy"] == applied["copy"]
+    same(seen(), {"status": "Stopped", **shows})
 
 
 def test_what_stands_in_the_way_is_told_first(pair: Hosts) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration.case import same
+from integration.case import proof
 from storage.machine import Machine
 from volumes.place import Guest
 
@@ -136,15 +136,4 @@ class Virtual:
 
     def proved(self, parts: tuple[str, ...], module: str, **params: Any) -> dict[str, Any]:
         """Check, apply, again; the result of the apply. ``parts``: those that check mode must tell as the run does."""
-        before = self.instance()
-        checked = self.task(module, check=True, **params)
-        assert not checked.get("failed"), checked["msg"]
-        assert checked["changed"]
-        assert self.instance() == before
-        applied = self.done(module, **params)
-        same(*({part: result[part] for part in parts} for result in (applied, checked)))
-        after = self.instance()
-        again = self.done(module, **params)
-        assert (again["changed"], again["steps"]) == (False, [])
-        assert self.instance() == after
-        return applied
+        return proof(lambda check: self.task(module, check=check, **params), parts, self.instance)[0]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from integration.case import same
+from integration.case import proof
 from storage.machine import Machine
 
 NAME, OTHER = "vol", "volother"
@@ -125,19 +125,13 @@ class Place:
 
     def proved(self, **params: Any) -> dict[str, Any]:
         """Check, apply, again; the result of the apply."""
-        kernel, instance = self.guest.kernel(), self.instance()
-        checked = self.run(check=True, **self.about(params))
-        assert checked is not None
-        assert not checked.get("failed"), checked["msg"]
-        assert checked["changed"]
-        assert (self.guest.kernel(), self.instance()) == (kernel, instance)
-        applied = self.done(**params)
-        same({part: applied[part] for part in PARTS}, {part: checked[part] for part in PARTS})
-        instance = self.instance()
-        again = self.done(**params)
-        assert (again["changed"], again["steps"]) == (False, [])
-        assert self.instance() == instance
-        return applied
+
+        def run(check: bool) -> dict[str, Any]:
+            found = self.run(check=check, **self.about(params))
+            assert found is not None
+            return found
+
+        return proof(run, PARTS, lambda: (self.guest.kernel(), self.instance()), self.instance)[0]
 
     def instance(self, name: str = "") -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.guest.shell(f"lxc query /1.0/instances/{name or self.name}"))

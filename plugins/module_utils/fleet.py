@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
 from typing import Any
 
 from .converge import converge, result
-from .errors import LxdError, Refused
+from .errors import LxdError, Refused, TimedOut, Unreachable
 from .instance import FLEET, REBUILD, Current, Desired
 from .instance_backup import read_instance
 from .instance_domain import INSTANCE
@@ -180,11 +181,19 @@ def _run(
 
     domain = replace(INSTANCE, read=read, settle=settle)
     idle: list[Api] = []
+    lost = Event()
 
     def one(desired: Desired) -> Result:
+        if lost.is_set():
+            raise Unreachable(f"{desired.name}: not begun, as {on.name} does not answer any more")
         server = idle.pop() if idle else on.twin()
         try:
             return {"name": desired.name, **converge(domain, server, desired, False)}
+        except (TimedOut, Unreachable):
+            # At a host that is gone each request would last its whole time.
+            if not server.reachable():
+                lost.set()
+            raise
         finally:
             idle.append(server)
 

@@ -24,6 +24,8 @@ try:
 except ImportError:
     pass  # `let_in` says so.
 
+PROBE = 10.0
+"""Seconds within which it must answer where it is only asked whether it does."""
 SILENCE = 60.0
 """Seconds that one request waits for an operation: firewalls drop connections that are silent for long."""
 BUSY = "Instance is busy running a"
@@ -66,6 +68,14 @@ class Server:
     def close(self) -> None:
         """End the connection."""
         self._api.session.close()
+
+    def reachable(self) -> bool:
+        """Whether the server answers now, at all."""
+        try:
+            self._call("get", "", timeout=PROBE)
+        except (TimedOut, Unreachable):
+            return False
+        return True
 
     def has(self, extension: str) -> bool:
         """Whether the server has an API extension."""
@@ -211,8 +221,8 @@ class Server:
                     f"{self.name}: {about}: the server no longer knows this operation, its outcome is unknown",
                     operation=_public(operation),
                 ) from None
-            except Unreachable as error:
-                raise Unreachable(
+            except (TimedOut, Unreachable) as error:
+                raise type(error)(
                     f"{self.name}: {about}: its outcome is unknown, as the server does not answer: "
                     f"{error.message.removeprefix(f'{self.name}: ')}",
                     operation=_public(operation),

@@ -13,7 +13,8 @@ description:
   - Brings many instances of one server to the states that O(instances) declares, as M(lxdops.compute.lxd_instance)
     does it for one, at the cost of one listing for all that need nothing.
   - Several instances are worked on at once, see O(concurrency). One that fails does not stop the others, unless
-    O(fail_fast) says so; the task fails at its end, and names each one that did in RV(failed_items).
+    O(fail_fast) says so; the task fails at its end, and names each one that did in RV(failed_items). Where the server
+    itself does not answer any more, none is begun.
 author:
   - lxdops.compute contributors (@lxdops)
 extends_documentation_fragment:

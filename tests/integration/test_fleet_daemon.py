@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""lxd_instances where a daemon dies in the middle: its own items fail, in words and in time, and those of no other
-host; the next run converges."""
+"""lxd_instances where a daemon dies in the middle, or its host: its own items fail, in words and in time, and those of
+no other host; the next run converges."""
 
 import json
 import re
@@ -32,14 +32,28 @@ WAYS = {
 }
 
 
+CASES = {
+    **{f"{way}-{execution}": ("kill", way, execution) for way in WAYS for execution in ("controller", "host")},
+    "https-off the network": ("cut", "https", "controller"),
+}
+"""What becomes of the host, how its server is reached, and by which front end."""
+MOST = {"kill": WAIT, "cut": 3 * WAIT}
+"""Seconds until all have failed: of a host that is gone an answer is waited for, too."""
+
+
 @pytest.fixture
 def dies(pair: list[LabHost]) -> Iterator[LabHost]:
-    """The host of the two whose daemon may be killed; it runs again afterwards."""
+    """The host of the two which something becomes of; it is well again afterwards."""
     one = pair[0]
     yield one
-    lab_host.lab("start", str(one.number), "--name", one.lab)
+    mended(one)
     for host in pair:
         host.remove(*MANY)
+
+
+def mended(host: LabHost) -> None:
+    for command in ("start", "heal"):
+        lab_host.lab(command, str(host.number), "--name", host.lab)
 
 
 def results(path: Path) -> dict[str, dict[str, Any]]:
@@ -48,11 +62,11 @@ def results(path: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("execution", ["controller", "host"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_daemon_that_dies_fails_its_own_instances_and_no_other_host(
-    pair: list[LabHost], dies: LabHost, tmp_path: Path, way: str, execution: str
+    pair: list[LabHost], dies: LabHost, tmp_path: Path, case: tuple[str, str, str]
 ) -> None:
+    fate, way, execution = case
     create = {
         **WAYS[way],
         "execution": execution,
@@ -72,19 +86,23 @@ def test_a_daemon_that_dies_fails_its_own_instances_and_no_other_host(
     words = [sys.executable, "-m", "ansible.cli.playbook", "--inventory", inventory, str(playbook)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
         lab_host.wait_until(dies.instances, "an instance on the host")
-        lab_host.lab("kill", str(dies.number), "--name", dies.lab)
-        output, _error = run.communicate(timeout=WAIT)
+        lab_host.lab(fate, str(dies.number), "--name", dies.lab)
+        output, _error = run.communicate(timeout=MOST[fate])
     dead, other = (results(tmp_path)[str(host.number)] for host in pair)
     assert (dead["failed"], bool(other.get("failed"))) == (True, False), output
     assert sorted(pair[1].instances()) == MANY
     failed = {item["name"]: item for item in dead["failed_items"]}
     assert dead["msg"].startswith(f"{len(failed)} of {len(MANY)} instances failed: ")
     assert sorted([*failed, *(item["name"] for item in dead["instances"])]) == MANY
-    for name, item in failed.items():
+    (first, why), *others = failed.items()
+    assert why["error"] in ("Unreachable", "TimedOut")
+    assert re.search(rf"^\S+ \(\S+\): .*\b{first}\b", why["msg"]), why["msg"]
+    assert re.search(f"(no answer to .*|: {CAUSES})$", why["msg"]), why["msg"]
+    for name, item in others:
         assert item["error"] == "Unreachable"
-        assert re.search(rf"^\S+ \(\S+\): .*\b{name}\b.*: {CAUSES}$", item["msg"]), item["msg"]
+        assert re.search(rf"^{name}: not begun, as \S+ \(\S+\) does not answer any more$", item["msg"]), item["msg"]
 
-    lab_host.lab("start", str(dies.number), "--name", dies.lab)
+    mended(dies)
     for changed in (True, False):
         lab_host.run(words)
         assert results(tmp_path)[str(dies.number)]["changed"] is changed

@@ -17,7 +17,7 @@ MOST = {
     "lxd_host": (11, 20),
     "lxd_host_record": (13, 25),
     "lxd_instance": (23, 52),
-    "lxd_instances": (26, 55),
+    "lxd_instances": (26, 56),
     "lxd_interface": (24, 54),
     "lxd_migration": (30, 65),
     "lxd_rebuild": (29, 59),

@@ -19,6 +19,8 @@ from .block import Disk, read_kernel
 BLOCKS = Path("/sys/dev/block")
 OPEN = ("running", "live")
 """The states of a SCSI device, and of an NVMe controller, that does what it is told."""
+MULTIPATH = "mpath-"
+"""How device-mapper's UUIDs of the maps of multipathd begin."""
 SECONDS_TO_COME_BACK, PAUSE = 60.0, 0.2
 """iscsid tries every few seconds to log in, each time for at most 15 (node.conn[0].timeo.login_timeout)."""
 
@@ -41,6 +43,19 @@ def shut_ways(disk: Disk) -> tuple[list[str], int]:
     found = ((way, read_kernel(way / "device/state")) for way in _ways(BLOCKS / disk.number))
     states = [(way, state) for way, state in found if state]
     return [_words(way, state) for way, state in states if state not in OPEN], len(states)
+
+
+def map_of(disk: Disk, seconds: float) -> str:
+    """The multipath map that a device is, or that is made of it within some seconds; or empty."""
+    end = time.monotonic() + seconds
+    while True:
+        device = BLOCKS / disk.number
+        for each in (device, *device.glob("holders/*")):
+            if read_kernel(each / "dm/uuid").startswith(MULTIPATH):
+                return f"/dev/{os.path.basename(os.path.realpath(each))}"
+        if time.monotonic() > end:
+            return ""
+        time.sleep(PAUSE)
 
 
 def _ways(device: Path) -> Iterator[Path]:

@@ -43,6 +43,9 @@ SAID = 3
 SCANS = 1
 """How often an iSCSI session is searched again for a LUN: os-brick tries each portal three times besides
 (_connect_single_volume), which with its own three took five minutes for a LUN that is not there."""
+FC_SCANS = 10
+"""How often a Fibre Channel fabric is scanned for a LUN, with two seconds between; os-brick's own three are over before
+udev has named a device on a busy host, and what comes later than the error stays."""
 NOTHING_YET = ("iscsiadm: No active sessions", "iscsiadm: No records found")
 """What os-brick logs of a search that found nothing, as it has to at first."""
 RBD_FILE = "brickrbd_"
@@ -95,6 +98,8 @@ class Brick:
             options["do_local_attach"] = True
         elif protocol == "iscsi":
             options["device_scan_attempts"] = SCANS
+        elif protocol == "fibre_channel":
+            options["device_scan_attempts"] = FC_SCANS
         elif protocol == "nfs":
             options |= {"conn": connection["data"], "nfs_mount_point_base": SHARES}
         return connector.InitiatorConnector.factory(

@@ -15,6 +15,8 @@ from .iscsi_node import SECRETS, write_setting
 SECONDS_TO_REACH = 5.0
 SECONDS_TO_RUN = 150.0
 NFS_PORT = 2049
+SEARCHING = "grep "
+"""How os-brick looks for a port of Fibre Channel in two places, of which one has it (linuxfc.py)."""
 UNREACHABLE = 8
 """iscsiadm's exit code for a connection that failed."""
 
@@ -53,7 +55,7 @@ class Programs:
             return self._execute(*words, **{"timeout": SECONDS_TO_RUN, **options})
         except self._failure as error:
             said = getattr(error, "stderr", None) or getattr(error, "stdout", None)
-            if said:
+            if said and not words[0].startswith(SEARCHING):
                 self.said.append(str(said).strip())
             if "--login" in words:
                 self._logins[words] = error

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .block import find_disk, holders_after
+from .block_paths import map_of
 from .errors import LxdError, OperationFailed, Refused
 from .host_program import run_program
 from .loop import attach_loop, clear_shares, detach_loop, grow_loop, leave_share, share_of
@@ -20,9 +21,12 @@ from .volume import HostSide
 
 GRACE = 60.0
 """Seconds for a program that a killed run left at work on the device."""
+SECONDS_TO_MAP = 30.0
 FILES = ("nfs",)
 """The protocols whose volumes are files."""
 NVME = ("nvmeof", "nvme")
+SCSI = ("iscsi", "fibre_channel")
+"""Those whose multipath maps multipathd makes."""
 
 
 class Layers:
@@ -36,9 +40,9 @@ class Layers:
         bytes of the volume that it lacks."""
         _check_file(connection)
         found = self._brick.connect(connection)
-        if connection["driver_volume_type"] != "local":
-            # The names that a device keeps are made on udev's own time.
-            run_program("udevadm", "settle", "--timeout=15", allowed=(0, 1))
+        if connection.get("use_multipath") and connection["driver_volume_type"] in SCSI:
+            found = _mapped(found)
+        _wait_for_names(connection)
         if connection.get("encryption"):
             _check_free(found["path"], connection["encryption"]["mapping"])
         try:
@@ -64,6 +68,9 @@ class Layers:
         file = _file_of(connection)
         if file:
             detach_loop(file)
+        if not device:
+            # os-brick finds by its name what it has not told of.
+            _wait_for_names(connection)
         self._brick.disconnect(connection, device.get("under", device), force)
         if file:
             leave_share(os.path.dirname(file), force)
@@ -89,6 +96,20 @@ def key_of(encryption: Mapping[str, Any]) -> bytes:
         raise Refused(
             f"encryption.key_file: found {path or '(none)'}, and no passphrase: {error.strerror}", option="encryption"
         ) from None
+
+
+def _wait_for_names(connection: Mapping[str, Any]) -> None:
+    """The names that a device keeps are made on udev's own time."""
+    if connection["driver_volume_type"] != "local":
+        run_program("udevadm", "settle", "--timeout=15", allowed=(0, 1))
+
+
+def _mapped(found: Mapping[str, Any]) -> dict[str, Any]:
+    """os-brick waits ten seconds for the multipath map, and then takes one of its paths (iscsi.py,
+    _connect_multipath_volume), which is in use when the map comes after all."""
+    disk = find_disk(found["path"])
+    path = map_of(disk, SECONDS_TO_MAP) if disk else ""
+    return {**found, "path": path, "multipath_id": found.get("scsi_wwn", "")} if path else dict(found)
 
 
 def _check_free(path: str, mapping: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from integration.case import same
+from integration.guest_network import looked
 from integration.lab_host import LabHost, run, wait_until
 from integration.loop import MIB, Storage, detach_all, storage
 from integration.volume_place import FILES, NAME, OTHER, Place
@@ -98,9 +99,9 @@ class Swap:
             [device] = self.devices().values()
             side = {place.storage.device: place for place in (self.old, self.new)}[device["source"]]
             assert side.storage.bytes(3 * MIB + 17, 13) == b"in the middle"
-            assert "in the middle" in self.host.shell(NAME, f"dd if=/dev/data bs=1 skip={3 * MIB + 17} count=13")
+            assert "in the middle" in looked(self.host, NAME, f"dd if=/dev/data bs=1 skip={3 * MIB + 17} count=13")
         else:
-            assert self.host.shell(NAME, "cd /srv/data; sha256sum -c /root/sum") == "file: OK\n"
+            assert looked(self.host, NAME, "cd /srv/data; sha256sum -c /root/sum") == "file: OK\n"
 
     def nothing_changed(self) -> None:
         """It has OLD as before, and NEW is blank and forgotten."""

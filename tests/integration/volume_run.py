@@ -34,7 +34,7 @@ ISCSI = {"--op", "--login", "--logout", "--rescan", "-R"}
 def is_change(*words: object) -> bool:
     """Whether a program may change anything: one that only looks is no other moment to be killed at."""
     spoken = {str(word) for word in words}
-    name = str(words[0])
+    name = str(words[0]).split()[0]  # Of a shell's command, where that is one word.
     if name == "iscsiadm":
         return bool(spoken & ISCSI)
     return name not in LOOKING and not any(looking <= spoken for looking in LOOKS)
@@ -62,10 +62,11 @@ def die_at(number: int, when: str, programs: bool = False) -> None:
             due = counts(*args) and changes == number
             if due and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = original(*args, **kwargs)
-            if due:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return original(*args, **kwargs)
+            finally:
+                if due:  # A program that failed has had its effect, too.
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         setattr(owner, name, counting)
 

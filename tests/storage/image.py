@@ -22,6 +22,8 @@ from lab.processes import run
 from lab.state import machine_lock
 
 CACHE = Path("/var/cache/lxdops-storage")
+MACHINES = Path("/var/lib/lxdops-storage")
+"""A directory for each machine; its disk there has only what differs from the image's."""
 GUEST = Path(__file__).with_name("guest")
 PINS = Path(__file__).parents[1] / "requirements/main.txt"
 LIBRARIES = ("ansible-core", "os-brick", "pylxd")
@@ -82,10 +84,17 @@ def build() -> Image:
     with _lock():
         made = Image(CACHE / f"image-{_identity()}")
         if not made.key.exists():
-            for old in CACHE.glob("image-*"):
+            for old in set(CACHE.glob("image-*")) - _used():
                 shutil.rmtree(old)
             _build(made)
         return made
+
+
+def _used() -> set[Path]:
+    """The images that machines stand on: of another checkout, maybe, and they may run."""
+    disks = MACHINES.glob("*/disk.qcow2")
+    told = [json.loads(run(["qemu-img", "info", "--force-share", "--output=json", disk])) for disk in disks]
+    return {Path(one["backing-filename"]).parent for one in told}
 
 
 @contextmanager

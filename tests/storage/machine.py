@@ -14,9 +14,8 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.processes import command_line, is_alive, run, wait_until
 
-from .image import Image
+from .image import MACHINES, Image
 
-ROOT = Path("/var/lib/lxdops-storage")
 MEMORY = 4096
 """MiB."""
 SECONDS_TO_BOOT = 300
@@ -31,7 +30,7 @@ class Machine:
 
     @property
     def directory(self) -> Path:
-        return ROOT / self.name
+        return MACHINES / self.name
 
     @property
     def port(self) -> int:
@@ -145,7 +144,7 @@ class Machine:
 
 def names() -> list[str]:
     """The machines there are."""
-    return sorted(path.name for path in ROOT.iterdir()) if ROOT.is_dir() else []
+    return sorted(path.name for path in MACHINES.iterdir()) if MACHINES.is_dir() else []
 
 
 def _free_port() -> int:

@@ -22,8 +22,8 @@ MOST = {
     "lxd_migration": (30, 65),
     "lxd_rebuild": (29, 59),
     "lxd_snapshot": (42, 92),
-    "lxd_volume_attachment": (46, 97),
-    "lxd_volume_attachment_info": (37, 74),
+    "lxd_volume_attachment": (46, 98),
+    "lxd_volume_attachment_info": (37, 75),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

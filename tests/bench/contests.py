@@ -18,6 +18,7 @@ PEER = "community.general"
 AS_MODULE = "lxdops.compute as a module"
 CLIENT = "lxc"
 FLOOR = "an empty playbook and one GET"
+BY_EXPRESSION = "lxdops.compute, instances by an expression"
 SAME_ARGUMENTS = "the same with a task that takes our arguments and does nothing"
 TASKS, ITEMS = 5, 10
 """Tasks of one play, and items of one loop, of which one is measured."""
@@ -117,6 +118,17 @@ def fleet_task(sides: Sides, count: int) -> Task:
     )
 
 
+def fleet_by_expression(sides: Sides, count: int) -> Task:
+    """The same, where the playbook does not list the instances, but makes them of their names, as of an inventory's."""
+    task = fleet_task(sides, count)
+    options = {
+        **task["lxdops.compute.lxd_instances"],
+        "instances": "{{ names | map('community.general.dict_kv', 'name') }}",
+    }
+    names = f"{{{{ query('sequence', 'start=0 end={count - 1} format=still-%04d') }}}}"
+    return {**task, "lxdops.compute.lxd_instances": options, "vars": {"names": names}}
+
+
 def many_title(count: int) -> str:
     """The contest's."""
     return f"{count} instances, unchanged"
@@ -176,6 +188,7 @@ def growth(sides: Sides, count: int) -> Contest:
         growth_title(count),
         {
             OURS: lambda: numbers(ours),
+            BY_EXPRESSION: lambda: numbers(fleet_by_expression(sides, count)),
             FLOOR: lambda: with_listing({"name": "task", "ansible.builtin.meta": "noop"}),
             SAME_ARGUMENTS: lambda: with_listing(nothing),
         },

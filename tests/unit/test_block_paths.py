@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils import block_paths
 from ansible_collections.lxdops.compute.plugins.module_utils.block import Disk
 from ansible_collections.lxdops.compute.plugins.module_utils.block_paths import map_of, shut_ways, unanswered
+from unit.kernel_files import tell
 
 TARGET = "iqn.2026-01.test:one"
 SHUT = f"sdb is transport-offline (iSCSI session2 of {TARGET}: FAILED)"
@@ -31,10 +32,7 @@ def _blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "block/dm-0/dm/uuid": "CRYPT-LUKS2-1-lxdops",
         "block/dm-1/dm/uuid": "mpath-36001405",
     }
-    for name, text in files.items():
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{text}\n")
+    tell(tmp_path, files)
     (tmp_path / "block/dm-0/slaves/dm-1/slaves").mkdir()
     for name, number, session in (("sda", "8:0", "1"), ("sdb", "8:16", "2")):
         disk = tmp_path / "block" / name

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.nvme import Controller, Namespace, controllers, left_of
+from unit.kernel_files import tell
 
 NQN, HOST = "nqn.2026-01.test:one", "nqn.2026-01.test:host"
 OURS, OTHER = "11111111-2222-3333-4444-555555555555", "66666666-2222-3333-4444-555555555555"
@@ -69,9 +70,6 @@ def test_controllers_are_read_from_the_kernel(tmp_path: Path) -> None:
         "nvme1/transport": "pcie",
         "nvme1/nvme1n1/nsid": "1",
     }
-    for name, text in told.items():
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"{text}\n")
+    tell(tmp_path, told)
     disk = Controller("nvme1", "nqn.of:a.disk", ("", "", "pcie"), "", (namespace("", "1", "nvme1n1"),))
     assert controllers(tmp_path) == [ONE, disk]

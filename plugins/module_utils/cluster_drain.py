@@ -9,7 +9,7 @@ from typing import Any
 
 from .drain import Leg, Plan, guest_of, room_of, why
 from .errors import Refused
-from .instance import HOME
+from .instance_record import HOME
 from .migration import journal_of
 from .placement import Room, place
 from .steps import Api

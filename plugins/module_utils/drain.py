@@ -10,9 +10,9 @@ from typing import Any
 
 from .compare import quantity
 from .cordon import cordon_of
-from .instance import HOME, power_of
 from .instance_edit import root_name
 from .instance_read import DRIVERS
+from .instance_record import HOME, power_of
 from .migration import identify, journal_of
 from .needs import APART, TOGETHER, used_by
 from .placement import Guest, Room, place

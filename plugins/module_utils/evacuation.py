@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .drain import guest_of
-from .instance import CREATING, EVACUATED, Desired
+from .instance import Desired
+from .instance_record import CREATING, EVACUATED
 from .migration import JOURNAL
 from .migration_blockers import WRONG, of_the_host, wrong_path
 from .migration_read import custom_volumes

@@ -14,10 +14,11 @@ from .converge import Domain, converge, result
 from .errors import LxdError, NotFound, OperationFailed, Refused, Unreachable
 from .evacuation import evacuated_from, is_copy, pending_power
 from .guard import AUTOSTART, GUARDED, freed, would_start
-from .instance import NEVER_USED, Current, Server, view
+from .instance import Current, Server, view
 from .instance_edit import expand
 from .instance_power import Power
 from .instance_read import read_current, read_profiles
+from .instance_record import NEVER_USED
 from .instance_write import rewrite
 from .migration import JOURNAL, TRUE, Link, identify
 from .several import AT_ONCE, Job, Result, failure, several, summary

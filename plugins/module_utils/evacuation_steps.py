@@ -11,9 +11,10 @@ from typing import Any
 from .converge import Domain
 from .errors import OperationFailed, Refused
 from .evacuation import Lost
-from .instance import EVACUATED, Current, Server, view
+from .instance import Current, Server, view
 from .instance_power import powers
 from .instance_read import read_current
+from .instance_record import EVACUATED
 from .instance_steps import Discard
 from .instance_write import rewrite
 from .migration import starting

@@ -13,9 +13,10 @@ from typing import Any
 
 from .converge import converge, result
 from .errors import LxdError, Refused, TimedOut, Unreachable
-from .instance import FLEET, REBUILD, Current, Desired
+from .instance import Current, Desired
 from .instance_backup import read_instance
 from .instance_domain import INSTANCE
+from .instance_record import FLEET, REBUILD
 from .several import Job, Result, failure, several, summary
 from .steps import Api, Reader, predict
 from .wait_for import check_conditions
@@ -153,7 +154,16 @@ def _plan(listing: Listing, name: str, desired: Desired | Result) -> tuple[Desir
     except LxdError as error:
         return None, failure(name, error)
     texts = [step.text for step in steps]
-    return desired, {"name": name, **result(INSTANCE, desired, current, predict(current, steps), texts)}
+    if not steps:
+        return desired, _entry(name, {"changed": False, "steps": texts, **INSTANCE.report(desired, current)})
+    return desired, _entry(name, result(INSTANCE, desired, current, predict(current, steps), texts))
+
+
+def _entry(name: str, found: Result) -> Result:
+    """An instance's part of the result. One that is unchanged is as declared, and not told again: to hand that on takes
+    Ansible longer than all our work on it."""
+    told_again = () if found["changed"] else (INSTANCE.kind, "impact")
+    return {"name": name, **{key: value for key, value in found.items() if key not in told_again}}
 
 
 def _free(on: Api, names: Sequence[str]) -> set[str]:
@@ -188,7 +198,7 @@ def _run(
             raise Unreachable(f"{desired.name}: not begun, as {on.name} does not answer any more")
         server = idle.pop() if idle else on.twin()
         try:
-            return {"name": desired.name, **converge(domain, server, desired, False)}
+            return _entry(desired.name, converge(domain, server, desired, False))
         except (TimedOut, Unreachable):
             # At a host that is gone each request would last its whole time.
             if not server.reachable():

@@ -11,7 +11,7 @@ from typing import Any
 
 from .compare import quantity
 from .guard import GUARDED, freed
-from .instance import PENDING, RESTART, SECRET, power_of
+from .instance_record import PENDING, RESTART, SECRET, power_of
 from .migration import identify, identity
 from .needs import NEEDS, used_by
 from .steps import Api

@@ -9,32 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .config_keys import MARK, Key, is_servers
-
-CREATING, SOURCE, PENDING, RESTART = (MARK + mark for mark in ("creating", "source", "pending", "restart"))
-"""Markers: a creation is under way; digest of the declared source; ``BOOT KEY,KEY`` wait for a restart since that
-boot; ``BOOT STATE`` a restart to a state was begun in it. A boot is named by ``last_used_at``."""
-FLEET = MARK + "fleet"
-"""Marker: the fleet that the instance belongs to. Unlike the others it is shown, and kept by every task."""
-HOME = MARK + "home"
-"""Marker: the name of the server that it was moved away from, to be brought back to."""
-EVACUATED = MARK + "evacuated"
-"""Marker: which dead host the instance was evacuated from, and until it is done the power that it shall have."""
-REBUILT = MARK + "rebuild_id"
-"""Marker: the word that the last rebuild was asked for with."""
-REBUILD = MARK + "rebuild"
-"""Marker while a rebuild is under way: its journal."""
-RESTORED = MARK + "restored"
-"""Marker: ``SNAPSHOT WORD`` of the last restore that was asked for with a word."""
-QUIESCED = MARK + "quiesced"
-"""Marker: ``BOOT DEADLINE`` while it is quiet for a snapshot; see quiesce.py."""
-SET = MARK + "set"
-RELEASED = MARK + "released"
-LASTING = (SOURCE, FLEET, HOME, EVACUATED, REBUILT, REBUILD, RESTORED, QUIESCED, SET, RELEASED)
-SECRET = ("cloud-init.user-data", "cloud-init.vendor-data", "user.user-data", "user.vendor-data")
-"""Config that often holds passwords: shown as a digest."""
-NEVER_USED = ("1970-01-01", "0001-01-01")
-POWER = {"Running": "running", "Ready": "running", "Frozen": "frozen", "Stopped": "stopped", "Error": "error"}
+from .config_keys import Key
+from .instance_record import CREATING, NEVER_USED, PENDING, RESTART, SOURCE, power_of, shown_config
 
 Devices = Mapping[str, Mapping[str, str]]
 
@@ -208,12 +184,6 @@ class Current:
         return replace(self, power=power)
 
 
-def power_of(data: Mapping[str, Any]) -> str:
-    """The power of an instance, from the API's record of it."""
-    power = POWER.get(data["status"], "error")
-    return "suspended" if power == "stopped" and data.get("stateful") else power
-
-
 def current_from(name: str, data: Mapping[str, Any] | None, etag: str, server: Server) -> Current:
     """A Current from the ``metadata`` of ``GET /1.0/instances/NAME``, or an absent one."""
     if data is None:
@@ -237,23 +207,6 @@ def current_from(name: str, data: Mapping[str, Any] | None, etag: str, server: S
     )
 
 
-def owned(config: Mapping[str, str]) -> dict[str, str]:
-    """The config that people declare: without the server's own keys and our markers."""
-    return {key: value for key, value in config.items() if not is_servers(key) and not key.startswith(MARK)}
-
-
-def shown_config(config: Mapping[str, str]) -> dict[str, str | None]:
-    """The config as results and diffs show it: what people declare, and the fleet."""
-    fleet = {FLEET: config[FLEET]} if FLEET in config else {}
-    return {key: shown(key, value) for key, value in sorted({**owned(config), **fleet}.items())}
-
-
-def with_servers_keys(config: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """``config`` for a PUT, with the server's own keys as it has them now."""
-    own = {key: value for key, value in found.items() if is_servers(key)}
-    return {**own, **{key: value for key, value in config.items() if not is_servers(key)}}
-
-
 def made_from_surely(source: Source, current: Current) -> bool:
     """Whether an instance was made from a source, as its image's fingerprint or our mark tells."""
     if source.fingerprint:
@@ -270,13 +223,6 @@ def made_from(source: Source, current: Current) -> bool:
     if source.type == "image" and current.origin.fingerprint:
         return current.config.get("volatile.base_image") == current.origin.fingerprint
     return SOURCE not in current.config
-
-
-def shown(key: str, value: str | None) -> str | None:
-    """A config value as results and diffs show it."""
-    if value is not None and key in SECRET:
-        return f"{len(value)} characters, sha256 {hashlib.sha256(value.encode()).hexdigest()[:12]}"
-    return value
 
 
 def view(current: Current) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
 from .errors import MissingLibrary, NotFound
-from .instance import Current, Desired, Origin, owned
+from .instance import Current, Desired, Origin
 from .instance_read import read, read_profiles
+from .instance_record import owned
 from .instance_steps import Create
 from .instance_write import insist
 from .steps import Api, Reader

@@ -10,7 +10,8 @@ from dataclasses import replace
 from .compare import merged, quantity
 from .config_keys import DEVICE_KINDS, MARK
 from .errors import Refused
-from .instance import FLEET, SOURCE, Current, Desired, Devices, Profile, Source, owned
+from .instance import Current, Desired, Devices, Profile, Source
+from .instance_record import FLEET, SOURCE, owned
 from .known_keys import check_key, kinds, takes_live
 from .volume_devices import volumes_of
 
@@ -129,13 +130,15 @@ def root_name(devices: Devices) -> str:
 def wanted_devices(desired: Desired, current: Current, profiles: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """The local devices of an instance with these profiles. A device that a profile gives is overridden whole when an
     option of it changes, masked (``type: none``) when it is removed."""
+    result = {name: dict(device) for name, device in current.devices.items()}
+    if not (desired.devices or desired.root or desired.purge_devices):
+        return result
     given = expand(current.server.profiles, profiles).devices
     inherited = given if profiles != current.profiles else {**current.expanded_devices, **given}
     declared = dict(desired.devices)
     root = root_name({**inherited, **current.devices})
     if desired.root:
         declared[root] = {"type": "disk", "path": "/", **(declared.get(root) or {}), **desired.root}
-    result = {name: dict(device) for name, device in current.devices.items()}
     if desired.purge_devices:
         # A volume is attached by a task of its own, and would be lost to the guest.
         kept = {root, *declared, *volumes_of(result).values()}

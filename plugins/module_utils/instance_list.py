@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import MissingLibrary, Refused
-from .instance import HOME, owned, power_of, shown
+from .instance_record import HOME, owned, power_of, shown
 from .steps import Api
 
 try:

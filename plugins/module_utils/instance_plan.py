@@ -10,9 +10,10 @@ from typing import Any
 
 from .config_keys import MARK
 from .errors import Refused
-from .instance import CREATING, LASTING, PENDING, RESTART, Current, Desired, made_from
+from .instance import Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
 from .instance_power import Power
+from .instance_record import CREATING, LASTING, PENDING, RESTART
 from .instance_steps import Change, Create, Delete, Discard, Reconfigure, Update, changes_between
 from .steps import Api, Step
 from .volume_devices import connected, released
@@ -285,13 +286,13 @@ def _update(
     current: Current, found: Edit, pending: tuple[str, ...] = (), mark: Mapping[str, str] | None = None
 ) -> list[Update]:
     """The update, if anything is to be written; it also brings the markers up to date."""
+    if not found.changes and not mark and CREATING not in current.config:
+        return []
     config = {key: value for key, value in found.after.config.items() if not key.startswith(MARK) or key in LASTING}
     waiting = sorted({*pending, *current.pending})
     if waiting:
         config[PENDING] = f"{current.boot} {','.join(waiting)}"
     config.update(mark or {})
-    if not found.changes and not mark and CREATING not in current.config:
-        return []
     return [Update(replace(found.after, config=config), found.changes, current.etag)]
 
 

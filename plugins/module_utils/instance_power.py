@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import NotFound, OperationFailed, Refused, TimedOut
-from .instance import Current, power_of
+from .instance import Current
+from .instance_record import power_of
 from .steps import Api
 
 MARGIN = 30.0

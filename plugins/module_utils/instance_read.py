@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from .config_keys import Key
 from .cordon import cordon_of
-from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely, owned
+from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely
 from .instance_edit import edited
+from .instance_record import owned
 from .known_keys import from_metadata, known
 from .steps import Reader
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Conflict, NotFound, OperationFailed
-from .instance import CREATING, Current, Server, Source, current_from, shown_config, with_servers_keys
+from .instance import Current, Server, Source, current_from
 from .instance_power import Power
+from .instance_record import CREATING, shown_config, with_servers_keys
 from .instance_write import insist, replace_instance, writable
 from .steps import Api
 

@@ -11,9 +11,10 @@ from typing import Any
 from .compare import changed_keys, merged
 from .config_keys import DEVICE_KINDS
 from .errors import Refused
-from .instance import RESTART, Current
+from .instance import Current
 from .instance_edit import expand
 from .instance_power import powers
+from .instance_record import RESTART
 from .instance_steps import Update
 from .interface import COLD, LIVE, MASK, TAG, Interface, check_options, free_name, mac_of, name_of, nics, type_of
 from .interface_steps import Plug, PlugCold

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: BSD-2-Clause
-"""The LXD or Incus server: pylxd's transport under our own waits, ETags and errors.
+"""The LXD or Incus server: our own waits, ETags and errors over the transport.
 
 pylxd's models are not used: ``Operation.wait`` has no timeout, ``save()`` no ETag, ``migrate()`` loses data.
 """
@@ -12,15 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 from .errors import Conflict, NotFound, OperationFailed, Refused, TimedOut, Unreachable
-from .trust import ANSWER, Connection, let_in, reason
+from .transport import ANSWER, Rejected, Transport
+from .trust import Connection, Facts, let_in, reason
 
 try:
-    import pylxd
     import requests
-    from pylxd.exceptions import LXDAPIException
 except ImportError:
     pass  # `let_in` says so.
 
@@ -39,27 +37,26 @@ FILE_FACTS = ("type", "mode", "uid", "gid")
 
 def connect(options: Connection, environ: Mapping[str, str], check: bool = False) -> Server:
     """A connected, trusted server; ``check`` as ``let_in`` has it."""
-    client, endpoint = let_in(options, environ, check)
-    return Server(client, replace(options, endpoint=endpoint))
+    transport, facts = let_in(options, environ, check)
+    return Server(transport, facts, replace(options, endpoint=transport.endpoint))
 
 
 class Server:
     """A trusted connection to one server and project. Implements ``steps.Api``."""
 
-    def __init__(self, client: pylxd.Client, options: Connection) -> None:
-        self._api = client.api
+    def __init__(self, transport: Transport, facts: Facts, options: Connection) -> None:
+        self._transport = transport
         self.options = options
         self.endpoint = endpoint = options.endpoint
         self.project = options.project or "default"
         self.wait_timeout = options.wait_timeout
-        self.environment: Mapping[str, Any] = client.host_info["environment"]
-        self.config: Mapping[str, str] = client.host_info.get("config") or {}
+        self.environment: Mapping[str, Any] = facts["environment"]
+        self.config: Mapping[str, str] = facts.get("config") or {}
         """The server's own config, as it was when the connection was made."""
-        self.extensions = frozenset(client.host_info["api_extensions"])
+        self.extensions = frozenset(facts["api_extensions"])
         self.product = self.environment.get("server", "lxd")
         self.name = f"{self.environment.get('server_name') or endpoint} ({endpoint})"
-        if self.project != "default" and self.find(f"projects/{self.project}") is None:
-            raise Refused(f"project {self.project} is not on {self.name}", option="project", found=self.project)
+        self._project_is_there = self.project == "default"
 
     def twin(self) -> Server:
         """Another connection to the same server and project, for a thread."""
@@ -67,7 +64,7 @@ class Server:
 
     def close(self) -> None:
         """End the connection."""
-        self._api.session.close()
+        self._transport.close()
 
     def reachable(self) -> bool:
         """Whether the server answers now, at all."""
@@ -83,33 +80,50 @@ class Server:
 
     def get(self, path: str, /, **query: Any) -> Any:
         """The ``metadata`` of a GET. Raises NotFound."""
-        # Else pylxd would parse the answer too, only to look at it.
-        return self._call("get", path, params=query, is_api=False).json()["metadata"]
+        found = self._call("get", path, params=query).json()["metadata"]
+        if found == []:
+            self._check_project()
+        return found
 
     def find(self, path: str, /, **query: Any) -> Any | None:
         """The ``metadata`` of a GET, or None where there is no such object."""
         try:
             return self.get(path, **query)
         except NotFound:
+            self._check_project()
             return None
 
     def find_tagged(self, path: str) -> tuple[Any, str] | None:
         """The ``metadata`` and the ETag of a GET, or None."""
         try:
-            response = self._call("get", path, is_api=False)
+            response = self._call("get", path)
         except NotFound:
+            self._check_project()
             return None
         return response.json()["metadata"], response.headers.get("ETag", "")
 
+    def _check_project(self) -> None:
+        """Refuses a project that the server does not have: it lists no instances there, as in one that is empty. Only
+        where nothing was found: of a project with many instances the server takes long to tell."""
+        if self._project_is_there:
+            return
+        try:
+            self._call("get", f"projects/{self.project}")
+        except NotFound:
+            raise Refused(
+                f"project {self.project} is not on {self.name}", option="project", found=self.project
+            ) from None
+        self._project_is_there = True
+
     def text(self, path: str, /, **query: Any) -> str:
         """The raw body of a GET."""
-        return str(self._call("get", path, params=query, is_api=False).text)
+        return str(self._call("get", path, params=query).text)
 
     @contextmanager
     def download(self, path: str, /, **query: Any) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
         """The raw body of a GET in pieces, with what the server says of a guest's file:
         ``{"type": "file", "mode": "0644", "uid": "0", "gid": "0"}``. A symlink's body is where it leads."""
-        with self._in_words("get", path), self._call("get", path, params=query, is_api=False, stream=True) as response:
+        with self._in_words("get", path), self._call("get", path, params=query, stream=True) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             about = {fact: headers[name] for fact in FILE_FACTS if (name := self._file_header(fact)) in headers}
             yield about, response.iter_content(1 << 16)
@@ -249,23 +263,22 @@ class Server:
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         query = request.pop("params", {})
-        # pylxd would send it with all-projects too, which the server refuses.
+        # The server refuses it together with all-projects.
         if self.project != "default" and not {"project", "all-projects"} & set(query):
             query = {**query, "project": self.project}
         named = (request.get("json") or {}).get("name")
         with self._in_words(method, f"{path} ({named})" if named else path):
-            node = self._api[quote(path)] if path else self._api
-            return getattr(node, method)(params=query, **request)
+            return self._transport.send(method, path, params=query, **request)
 
     @contextmanager
     def _in_words(self, method: str, path: str) -> Iterator[None]:
-        """Turn the errors of pylxd and requests into ours."""
+        """Turn the errors of the transport into ours."""
         try:
             yield
-        except LXDAPIException as error:
-            status = error.response.status_code
-            kind = {404: NotFound, 412: Conflict}.get(status, Conflict if OVERTAKEN in str(error) else OperationFailed)
-            raise kind(f"{self.name}: {method.upper()} /1.0/{path}: {error}", status=status) from None
+        except Rejected as error:
+            other = Conflict if OVERTAKEN in str(error) else OperationFailed
+            kind = {404: NotFound, 412: Conflict}.get(error.status, other)
+            raise kind(f"{self.name}: {method.upper()} /1.0/{path}: {error}", status=error.status) from None
         except requests.exceptions.Timeout:
             raise TimedOut(f"{self.name}: no answer to {method.upper()} /1.0/{path}") from None
         except requests.exceptions.RequestException as error:

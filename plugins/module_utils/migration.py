@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .config_keys import MARK, is_servers
-from .instance import HOME, RELEASED, Current, Profile, view
+from .instance import Current, Profile, view
+from .instance_record import HOME, RELEASED
 from .steps import Api, Reader
 
 JOURNAL = MARK + "migration"

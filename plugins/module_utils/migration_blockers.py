@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 
 from .compare import quantity
 from .config_keys import MARK
-from .instance import HOME, REBUILD, Current
+from .instance import Current
 from .instance_edit import expand, root_name
+from .instance_record import HOME, REBUILD
 from .migration import Move, Place
 from .migration_read import custom_volumes, listens
 from .volume_devices import VOLUME, volumes_of

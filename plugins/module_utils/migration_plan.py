@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from .errors import Refused
-from .instance import HOME, Current
+from .instance import Current
 from .instance_power import powers
+from .instance_record import HOME
 from .migration import Journal, Link, Move, Pair, Place, held, identity, journal_for, journal_of, starting, stopping
 from .migration_blockers import blockers, devices_there, unnamed_volumes
 from .migration_steps import Abort, Begin, Copy, Drop, Finish, Remove, Start, Switch

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .cordon import cordon_of
-from .instance import Current, Profile, Server, power_of
+from .instance import Current, Profile, Server
 from .instance_read import DRIVERS, read_current
+from .instance_record import power_of
 from .migration import Link, Move, Pair, Place, identify
 from .steps import Api, Reader
 

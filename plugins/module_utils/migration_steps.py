@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .errors import LxdError, NotFound, OperationFailed, Refused, TimedOut, Unreachable
-from .instance import Current, power_of
+from .instance import Current
 from .instance_power import Power, powers
+from .instance_record import power_of
 from .instance_write import rewrite
 from .migration import (
     HELD,

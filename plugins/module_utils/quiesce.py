@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from .errors import Conflict, LxdError, OperationFailed, TimedOut
-from .instance import QUIESCED
 from .instance_power import thaw
+from .instance_record import QUIESCED
 from .instance_write import insist, rewrite
 from .quiesce_machine import Lease
 from .snapshot import Quiesce, Shelf

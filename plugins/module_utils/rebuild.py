@@ -11,21 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .config_keys import MARK, is_servers
-from .instance import (
-    CREATING,
-    LASTING,
-    REBUILD,
-    REBUILT,
-    SOURCE,
-    Current,
-    Desired,
-    Devices,
-    Origin,
-    Source,
-    made_from_surely,
-    view,
-)
+from .instance import Current, Desired, Devices, Origin, Source, made_from_surely, view
 from .instance_edit import wanted_config
+from .instance_record import CREATING, LASTING, REBUILD, REBUILT, SOURCE
 from .migration import HELD, TRUE
 
 IDENTITY = ("volatile.uuid", "volatile.uuid.generation", "volatile.cloud-init.instance-id")

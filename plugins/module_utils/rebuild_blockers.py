@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .instance import CREATING
+from .instance_record import CREATING
 from .migration import JOURNAL
 from .rebuild import Rebuild, Roots, addresses_of, in_place, journal_of
 

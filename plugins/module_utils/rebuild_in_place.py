@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import LxdError, TimedOut
-from .instance import Current, with_servers_keys
+from .instance import Current
 from .instance_edit import root_name
 from .instance_power import Power
+from .instance_record import with_servers_keys
 from .instance_write import rewrite
 from .rebuild import Journal, Roots, noted
 from .rebuild_write import release, restart

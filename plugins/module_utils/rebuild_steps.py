@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .errors import LxdError, OperationFailed, TimedOut
-from .instance import FLEET, HOME, NEVER_USED, Current
+from .instance import Current
 from .instance_edit import root_name
 from .instance_power import Power
+from .instance_record import FLEET, HOME, NEVER_USED
 from .instance_steps import Create, Delete
 from .instance_write import rewrite
 from .rebuild import (

@@ -10,10 +10,11 @@ from typing import Any
 from .converge import Domain, converge
 from .cordon import CORDON
 from .errors import Refused
-from .instance import HOME, Current, Server, view
+from .instance import Current, Server, view
 from .instance_params import check_name
 from .instance_power import powers
 from .instance_read import read_current
+from .instance_record import HOME
 from .migration import STOP, journal_for, journal_of
 from .migration_blockers import of_the_host
 from .migration_read import custom_volumes

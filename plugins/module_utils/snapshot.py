@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from .errors import Refused
-from .instance import EVACUATED, FLEET, HOME, RESTORED, Current, Devices, shown_config
+from .instance import Current, Devices
+from .instance_record import EVACUATED, FLEET, HOME, RESTORED, shown_config
 from .snapshot_file import Export, Exported
 from .snapshot_image import Publish, Published, view_image
 from .snapshot_set import Found, VolumeSet, set_of

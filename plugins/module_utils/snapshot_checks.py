@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .errors import Refused
-from .instance import REBUILD
+from .instance_record import REBUILD
 from .migration import JOURNAL
 from .snapshot import Shelf, Snapshot, Wanted
 from .snapshot_set import VolumeSet

@@ -15,9 +15,10 @@ from typing import Any
 
 from .converge import Domain, converge
 from .errors import Refused
-from .instance import CREATING, SOURCE, Current, Server, current_from, owned
+from .instance import Current, Server, current_from
 from .instance_params import check_name
 from .instance_read import read_current
+from .instance_record import CREATING, SOURCE, owned
 from .instance_steps import Delete
 from .instance_write import insist, rewrite
 from .migration import Link, Move, Place

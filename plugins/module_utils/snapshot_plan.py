@@ -9,8 +9,8 @@ from typing import Any
 
 from .compare import changed_keys
 from .errors import Refused
-from .instance import QUIESCED, RESTORED, SET, owned
 from .instance_power import powers
+from .instance_record import QUIESCED, RESTORED, SET, owned
 from .quiesce import End, TakeQuiet
 from .snapshot import OURS, Quiesce, Shelf, Snapshot, Wanted, is_restored, restored_mark
 from .snapshot_checks import (

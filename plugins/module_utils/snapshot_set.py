@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .errors import NotFound
-from .instance import SET, Devices
+from .instance import Devices
+from .instance_record import SET
 from .steps import Api, Reader
 from .volume_devices import VOLUME
 

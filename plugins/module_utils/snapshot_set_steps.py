@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from .errors import Conflict, LxdError, NotFound, OperationFailed
-from .instance import SET
 from .instance_power import Power
+from .instance_record import SET
 from .instance_write import insist, rewrite
 from .snapshot import Shelf, Snapshot
 from .snapshot_set import NOTE, VolumeSet, drop_volumes, volume_path

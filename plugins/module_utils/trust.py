@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import MissingLibrary, Refused, Unreachable
+from .transport import Rejected, Transport
 
 try:
-    import pylxd
     import requests
     from pylxd.client import get_session_for_url
-    from pylxd.exceptions import ClientConnectionFailed, LXDAPIException
 
     MISSING = ""
 except ImportError as error:
@@ -27,8 +26,9 @@ SOCKETS = (
     "/run/incus/unix.socket",
     "/var/lib/incus/unix.socket",
 )
-ANSWER = 60.0
-"""Seconds within which the server must answer a request that does not wait for an operation."""
+
+Facts = Mapping[str, Any]
+"""A server's answer to ``GET /1.0``."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def _pinned(fingerprint: str) -> requests.adapters.BaseAdapter:
     return Pinned()
 
 
-def let_in(options: Connection, environ: Mapping[str, str], check: bool = False) -> tuple[pylxd.Client, str]:
-    """A client that the server trusts, and its endpoint. With a ``trust_token`` an unknown client certificate is added
-    first (not in check mode)."""
+def let_in(options: Connection, environ: Mapping[str, str], check: bool = False) -> tuple[Transport, Facts]:
+    """A server that trusts us, and what it says of itself. With a ``trust_token`` an unknown client certificate is
+    added first (not in check mode)."""
     if MISSING:
         raise MissingLibrary(f"the Python library pylxd is needed where this module runs: {MISSING}")
     endpoint = options.endpoint or local_socket(environ)
@@ -112,38 +112,44 @@ def let_in(options: Connection, environ: Mapping[str, str], check: bool = False)
         raise Unreachable(
             f"{endpoint}: there is no such socket; is the daemon running on this machine?", endpoint=endpoint
         )
+    transport = Transport(_session(endpoint.rstrip("/"), options), endpoint)
     try:
-        client = pylxd.Client(
-            endpoint=endpoint,
-            cert=(options.client_cert, options.client_key) if options.client_cert else ("", ""),
-            session=_session(endpoint.rstrip("/"), options),
-            timeout=ANSWER,
-        )
-        if not client.trusted and options.trust_token and not check:
-            _trust(client, options.trust_token)
-    except (ClientConnectionFailed, requests.exceptions.RequestException) as error:
+        facts = _facts(transport)
+        if not _trusts(facts) and options.trust_token and not check:
+            _trust(transport, facts, options.trust_token)
+            facts = _facts(transport)
+    except requests.exceptions.RequestException as error:
         raise Unreachable(f"{endpoint}: {reason(error)}", endpoint=endpoint) from None
-    except LXDAPIException as error:
+    except Rejected as error:
         raise Unreachable(
             f"{endpoint}: the server did not accept the client certificate: {error}", endpoint=endpoint
         ) from None
-    if not client.trusted:
+    if not _trusts(facts):
         later = " (check mode adds no certificate; run without it once)" if options.trust_token else ""
         raise Unreachable(
             f"{endpoint}: the server does not trust the client certificate {options.client_cert or '(none given)'}: "
             f"add it there, or give a trust_token{later}",
             endpoint=endpoint,
         )
-    return client, endpoint
+    return transport, facts
 
 
-def _trust(client: pylxd.Client, token: str) -> None:
+def _facts(transport: Transport) -> Facts:
+    facts: Facts = transport.send("get").json()["metadata"]
+    return facts
+
+
+def _trusts(facts: Facts) -> bool:
+    return bool(facts["auth"] == "trusted")
+
+
+def _trust(transport: Transport, facts: Facts, token: str) -> None:
     """Add the connection's own client certificate by a trust token: LXD before explicit_trust_token takes it as the
     password."""
-    # A stranger is not told which product it is; this extension is one that only Incus has.
-    explicit = any(client.has_api_extension(extension) for extension in ("explicit_trust_token", "dev_incus_events"))
-    client.api.certificates.post(json={"type": "client", "trust_token" if explicit else "password": token})
-    client.host_info = client.api.get().json()["metadata"]
+    # A stranger is not told which product it is; the second extension is one that only Incus has.
+    explicit = {"explicit_trust_token", "dev_incus_events"} & set(facts["api_extensions"])
+    body = {"type": "client", "trust_token" if explicit else "password": token}
+    transport.send("post", "certificates", json=body)
 
 
 def reason(error: Exception) -> str:
@@ -153,8 +159,7 @@ def reason(error: Exception) -> str:
         return "the server's certificate is not the pinned one (server_cert or server_fingerprint)"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "the server's certificate is not signed by a known authority: set server_cert or server_fingerprint"
-    # pylxd keeps the text alone of what it caught.
-    inner: BaseException | None = (error.__context__ if isinstance(error, ClientConnectionFailed) else None) or error
+    inner: BaseException | None = error
     while inner:
         cause = inner
         wrapped = (getattr(cause, "reason", None), *cause.args, cause.__cause__)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .block import boot, find_disk, stable_path
 from .errors import LxdError, OperationFailed
-from .instance import RELEASED
+from .instance_record import RELEASED
 from .volume import HostSide, disk_of
 from .volume_devices import VOLUME
 from .volume_record import Record, Records

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .config_keys import MARK
-from .instance import RELEASED, Current
+from .instance import Current
+from .instance_record import RELEASED
 
 VOLUME = MARK + "volume"
 """The key of a device that says which volume it is: an opaque id, since a guest can read it."""

@@ -115,14 +115,16 @@ instances:
       returned: always
       sample: [create container shop1 from image debian/12, start shop1]
     instance:
-      description: As of M(lxdops.compute.lxd_instance).
+      description: As of M(lxdops.compute.lxd_instance). One that is unchanged is as declared, and
+        M(lxdops.compute.lxd_instance_info) tells the rest; in a large fleet Ansible would take longer to hand that on
+        than all else takes.
       type: dict
-      returned: always
+      returned: when it was changed
       sample: {name: shop1, state: running}
     impact:
       description: As of M(lxdops.compute.lxd_instance).
       type: dict
-      returned: always
+      returned: when it was changed
       sample: {}
     pending:
       description: As of M(lxdops.compute.lxd_instance).

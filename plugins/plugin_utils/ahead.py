@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +19,10 @@ from ansible_collections.lxdops.compute.plugins.module_utils.trust import Connec
 Connecting = Callable[[Connection, Mapping[str, str], bool], Server]
 Work = Callable[..., dict[str, Any]]
 
+TURN = 0.0002
+"""Seconds after which a thread that computes lets the one have its turn that the server has answered: Python's 5 ms,
+for each step of a request, would add up to as much as the arguments take to be read."""
+
 
 def asked_ahead(
     question: Callable[[Server], Any], work: Work, connecting: Connecting, given: Mapping[str, Any], check: bool
@@ -29,6 +34,7 @@ def asked_ahead(
     options = ArgumentSpecValidator(spec).validate({name: given[name] for name in spec if name in given})
     if options.error_messages or options.validated_parameters["trust_token"]:
         return work, connecting
+    sys.setswitchinterval(TURN)
     thread = ThreadPoolExecutor(1)
     server = thread.submit(connecting, connection_from(options.validated_parameters), dict(os.environ), check)
     answer = thread.submit(lambda: question(server.result()))

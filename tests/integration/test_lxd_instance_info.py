@@ -67,6 +67,13 @@ def test_none_is_an_empty_list(lane: Lane) -> None:
     assert info(lane, name="ghost")["instances"] == []
 
 
+@pytest.mark.parametrize("params", [{}, {"name": "off"}])
+def test_a_project_that_is_not_there_is_not_an_empty_one(lane: Lane, params: dict[str, Any]) -> None:
+    result = info(lane, project="ghost", **params)
+    assert result["error"] == "Refused"
+    assert result["msg"].startswith("project ghost is not on")
+
+
 def test_some_by_the_servers_filter(lane: Lane) -> None:
     assert names(info(lane, filter="status eq Stopped")) == ["off"]
     assert names(info(lane, filter="config.user.role eq web")) == ["run"]

@@ -56,7 +56,7 @@ def test_check_apply_again(lane: Lane) -> None:
     found = lane.host.everything()
     again = fleet(lane, **params)
     assert (again["changed"], again["steps"], again["diff"]) == (False, [], [])
-    assert [one["name"] for one in again["instances"]] == NAMES[:3]
+    assert again["instances"] == [{"name": name, "changed": False, "steps": [], "pending": []} for name in NAMES[:3]]
     assert lane.host.everything() == found
 
 
@@ -125,6 +125,7 @@ def test_absent_unlisted_removes_only_what_is_of_the_fleet(lane: Lane) -> None:
         ({"instances": [], "absent_unlisted": True}, "missing required arguments: fleet|fleet"),
         ({"instances": [{"name": "a", "stat": "started"}]}, "Unsupported parameters"),
         ({"instances": [{}]}, "missing required arguments: name"),
+        ({"instances": [{"name": "a", "state": "absent"}], "project": "ghost"}, "project ghost is not on"),
     ],
 )
 def test_what_cannot_be_is_refused_as_a_whole(lane: Lane, params: dict[str, Any], words: str) -> None:

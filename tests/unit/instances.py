@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
-    SOURCE,
     Current,
     Desired,
     Origin,
@@ -16,6 +15,7 @@ from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
     Server,
     Source,
 )
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import SOURCE
 
 TINY = Source(type="image", alias="tiny")
 ROOT = {"type": "disk", "path": "/", "pool": "fast"}

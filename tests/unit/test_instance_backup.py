@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import SOURCE, Desired, Source
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Desired, Source
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_backup import INDEX, Import, meanwhile, origin_of
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_domain import INSTANCE
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import SOURCE
 from unit.instances import absent
 
 KEPT = {

@@ -9,17 +9,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
-    CREATING,
-    PENDING,
-    RESTART,
-    SOURCE,
-    Current,
-    Desired,
-    Source,
-)
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current, Desired, Source
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_plan import MOVES, plan, report
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_power import Power
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import CREATING, PENDING, RESTART, SOURCE
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Create, Update
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from unit.instances import BOOT, NIC, ROOT, SERVER, TINY, absent, existing, virtual_machine, want

@@ -9,16 +9,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
-    CREATING,
-    PENDING,
-    RESTART,
-    Current,
-    Desired,
-    view,
-)
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current, Desired, view
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_plan import plan
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_power import Power
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import CREATING, PENDING, RESTART
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_steps import Create, Delete
 from ansible_collections.lxdops.compute.plugins.module_utils.steps import predict
 from unit.instances import BOOT, NIC, ROOT, TINY, absent, existing, virtual_machine, want

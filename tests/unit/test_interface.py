@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import RESTART, Current
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import RESTART
 from ansible_collections.lxdops.compute.plugins.module_utils.interface import Interface, view
 from ansible_collections.lxdops.compute.plugins.module_utils.interface_params import interface_from
 from ansible_collections.lxdops.compute.plugins.module_utils.interface_plan import edited, impact, plan, report

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import HOME, Current, Server
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current, Server
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import HOME
 from ansible_collections.lxdops.compute.plugins.module_utils.migration import (
     JOURNAL,
     Journal,

@@ -11,19 +11,19 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (27, 60),
-    "lxd_drain": (35, 76),
-    "lxd_evacuation": (34, 75),
-    "lxd_host": (11, 20),
-    "lxd_host_record": (13, 25),
-    "lxd_instance": (23, 52),
-    "lxd_instances": (26, 56),
-    "lxd_interface": (24, 54),
-    "lxd_migration": (30, 65),
-    "lxd_rebuild": (29, 59),
-    "lxd_snapshot": (42, 92),
-    "lxd_volume_attachment": (46, 98),
-    "lxd_volume_attachment_info": (37, 75),
+    "lxd_console": (29, 61),
+    "lxd_drain": (37, 77),
+    "lxd_evacuation": (36, 77),
+    "lxd_host": (12, 21),
+    "lxd_host_record": (15, 27),
+    "lxd_instance": (25, 54),
+    "lxd_instances": (28, 57),
+    "lxd_interface": (26, 55),
+    "lxd_migration": (32, 67),
+    "lxd_rebuild": (31, 61),
+    "lxd_snapshot": (44, 94),
+    "lxd_volume_attachment": (48, 99),
+    "lxd_volume_attachment_info": (39, 76),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""
 

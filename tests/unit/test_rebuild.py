@@ -11,17 +11,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current, Desired, Origin, Server, Source
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import (
     CREATING,
     FLEET,
     REBUILD,
     REBUILT,
     SOURCE,
-    Current,
-    Desired,
-    Origin,
-    Server,
-    Source,
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.rebuild import (
     Rebuild,

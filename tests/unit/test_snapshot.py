@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils import snapshot_set
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import Refused
-from ansible_collections.lxdops.compute.plugins.module_utils.instance import (
+from ansible_collections.lxdops.compute.plugins.module_utils.instance import Current
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import (
     FLEET,
     HOME,
     QUIESCED,
     REBUILD,
     RESTORED,
     SET,
-    Current,
 )
 from ansible_collections.lxdops.compute.plugins.module_utils.snapshot import (
     Shelf,

@@ -80,7 +80,7 @@ class Server:
 
     def get(self, path: str, /, **query: Any) -> Any:
         """The ``metadata`` of a GET. Raises NotFound."""
-        found = self._call("get", path, params=query).json()["metadata"]
+        found = self._ask("get", path, params=query)["metadata"]
         if found == []:
             self._check_project()
         return found
@@ -158,7 +158,7 @@ class Server:
 
     def begin(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """POST, without a wait: the record of its operation, with secrets."""
-        record: Mapping[str, Any] = self._call("post", path, json=body).json()["metadata"]
+        record: Mapping[str, Any] = self._ask("post", path, json=body)["metadata"]
         return record
 
     def wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
@@ -211,7 +211,7 @@ class Server:
 
     def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
         # A volume's restore has no operation. A socket's wait cannot be endless.
-        answer = self._call(method, path, timeout=min(max(ANSWER, timeout), 86400), **request).json()
+        answer = self._ask(method, path, timeout=min(max(ANSWER, timeout), 86400), **request)
         if answer.get("type") != "async":
             return answer.get("metadata")
         return self._wait(answer["metadata"], timeout)
@@ -252,14 +252,23 @@ class Server:
         seconds = max(1, round(seconds))
         path = f"operations/{operation}"
         try:
-            answer = self._call("get", f"{path}/wait", params={"timeout": seconds}, timeout=seconds + ANSWER)
+            answer = self._ask("get", f"{path}/wait", params={"timeout": seconds}, timeout=seconds + ANSWER)
         except (Conflict, NotFound, OperationFailed) as error:
             # So ends a wait of Incus, and a failure (cmd/incusd/operations.go operationWaitGet); LXD gives the record.
             record = self.get(path)
             if record["status_code"] < 200 and "context deadline exceeded" not in error.message:
                 raise
             return record
-        return answer.json()["metadata"]
+        return answer["metadata"]
+
+    def _ask(self, method: str, path: str, **request: Any) -> Any:
+        """The body of an answer. Incus may call it an error inside only, with status 200."""
+        answer = self._call(method, path, **request)
+        with self._in_words(method, path):
+            body = answer.json()
+            if body["type"] == "error":
+                raise Rejected(answer)
+        return body
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
         query = request.pop("params", {})

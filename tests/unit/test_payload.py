@@ -11,18 +11,18 @@ from bench.payload import files, packed
 
 COLLECTION = Path(__file__).parents[2]
 MOST = {
-    "lxd_console": (29, 61),
+    "lxd_console": (29, 62),
     "lxd_drain": (37, 77),
     "lxd_evacuation": (36, 77),
     "lxd_host": (12, 21),
     "lxd_host_record": (15, 27),
     "lxd_instance": (25, 54),
-    "lxd_instances": (28, 57),
-    "lxd_interface": (26, 55),
+    "lxd_instances": (28, 58),
+    "lxd_interface": (26, 56),
     "lxd_migration": (32, 67),
     "lxd_rebuild": (31, 61),
     "lxd_snapshot": (44, 94),
-    "lxd_volume_attachment": (48, 99),
+    "lxd_volume_attachment": (48, 100),
     "lxd_volume_attachment_info": (39, 76),
 }
 """Files and KiB of the modules that bring the domain of instances or of moves, or drive a cluster; see below."""

@@ -112,7 +112,7 @@ def converge_fleet(
     """
     wanted = {name: _read(name, make) for name, make in fleet.instances.items()}
     listing = Listing(on, instances())
-    wanted.update({name: _read(name, make) for name, make in _unlisted(fleet, listing).items()})
+    wanted.update({desired.name: desired for desired in _unlisted(fleet, listing)})
     planned = [_plan(listing, name, found) for name, found in wanted.items()]
     results = {found["name"]: found for _desired, found in planned}
     todo = [desired for desired, found in planned if desired and (found["changed"] or desired.wait_for)]
@@ -121,17 +121,17 @@ def converge_fleet(
     return summary(list(results.values()), "instances")
 
 
-def _unlisted(fleet: Fleet, listing: Listing) -> dict[str, Callable[[], Desired]]:
-    """The instances of this fleet that the task no longer names."""
+def _unlisted(fleet: Fleet, listing: Listing) -> list[Desired]:
+    """The instances of this fleet that the task no longer names, as they shall be: gone."""
     if not fleet.absent_unlisted:
-        return {}
+        return []
     # What an interrupted rebuild has left is an instance's old or new root, and the next rebuild's to delete.
     ours = {
         name
         for name, data in listing.instances.items()
         if data["config"].get(FLEET) == fleet.name and REBUILD not in data["config"]
     }
-    return {name: partial(replace, fleet.unlisted, name=name) for name in sorted(ours - fleet.instances.keys())}
+    return [replace(fleet.unlisted, name=name) for name in sorted(ours - fleet.instances.keys())]
 
 
 def _read(name: str, make: Callable[[], Desired]) -> Desired | Result:

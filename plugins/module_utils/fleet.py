@@ -153,9 +153,9 @@ def _plan(listing: Listing, name: str, desired: Desired | Result) -> tuple[Desir
         steps = INSTANCE.plan(desired, current)
     except LxdError as error:
         return None, failure(name, error)
-    texts = [step.text for step in steps]
     if not steps:
-        return desired, _entry(name, {"changed": False, "steps": texts, **INSTANCE.report(desired, current)})
+        return desired, _entry(name, {"changed": False, "steps": [], **INSTANCE.report(desired, current)})
+    texts = [step.text for step in steps]
     return desired, _entry(name, result(INSTANCE, desired, current, predict(current, steps), texts))
 
 

@@ -8,7 +8,7 @@ pylxd's models are not used: ``Operation.wait`` has no timeout, ``save()`` no ET
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -90,7 +90,6 @@ class Server:
         try:
             return self.get(path, **query)
         except NotFound:
-            self._check_project()
             return None
 
     def find_tagged(self, path: str) -> tuple[Any, str] | None:
@@ -98,22 +97,8 @@ class Server:
         try:
             response = self._call("get", path)
         except NotFound:
-            self._check_project()
             return None
         return response.json()["metadata"], response.headers.get("ETag", "")
-
-    def _check_project(self) -> None:
-        """Refuses a project that the server does not have: it lists no instances there, as in one that is empty. Only
-        where nothing was found: of a project with many instances the server takes long to tell."""
-        if self._project_is_there:
-            return
-        try:
-            self._call("get", f"projects/{self.project}")
-        except NotFound:
-            raise Refused(
-                f"project {self.project} is not on {self.name}", option="project", found=self.project
-            ) from None
-        self._project_is_there = True
 
     def text(self, path: str, /, **query: Any) -> str:
         """The raw body of a GET."""
@@ -262,22 +247,40 @@ class Server:
         return answer["metadata"]
 
     def _ask(self, method: str, path: str, **request: Any) -> Any:
-        """The body of an answer. Incus may call it an error inside only, with status 200."""
-        answer = self._call(method, path, **request)
-        with self._in_words(method, path):
-            body = answer.json()
-            if body["type"] == "error":
-                raise Rejected(answer)
-        return body
+        """The body of an answer in JSON."""
+        return self._sent(self._transport.ask, method, path, **request)
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
+        """An answer as requests has it."""
+        return self._sent(self._transport.send, method, path, **request)
+
+    def _sent(self, send: Callable[..., Any], method: str, path: str, **request: Any) -> Any:
         query = request.pop("params", {})
         # The server refuses it together with all-projects.
         if self.project != "default" and not {"project", "all-projects"} & set(query):
             query = {**query, "project": self.project}
         named = (request.get("json") or {}).get("name")
-        with self._in_words(method, f"{path} ({named})" if named else path):
-            return self._transport.send(method, path, params=query, **request)
+        try:
+            with self._in_words(method, f"{path} ({named})" if named else path):
+                return send(method, path, params=query, **request)
+        except NotFound:
+            self._check_project()
+            raise
+
+    def _check_project(self) -> None:
+        """Refuses a project that the server does not have: it lists no instances there, as in one that is empty. Only
+        where nothing was found: of a project with many instances the server takes long to tell."""
+        if self._project_is_there:
+            return
+        path = f"projects/{self.project}"
+        try:
+            with self._in_words("get", path):
+                self._transport.send("get", path)
+        except NotFound:
+            raise Refused(
+                f"project {self.project} is not on {self.name}", option="project", found=self.project
+            ) from None
+        self._project_is_there = True
 
     @contextmanager
     def _in_words(self, method: str, path: str) -> Iterator[None]:

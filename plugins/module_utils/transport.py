@@ -48,6 +48,15 @@ class Transport:
             raise Rejected(answer)
         return answer
 
+    def ask(self, method: str, path: str = "", **request: Any) -> Any:
+        """The body of an answer in JSON. Raises as ``send`` does, also where the body alone calls it an error, with
+        status 200: so ends a wait of Incus (cmd/incusd/operations.go operationWaitGet)."""
+        answer = self.send(method, path, **request)
+        body = answer.json()
+        if body["type"] == "error":
+            raise Rejected(answer)
+        return body
+
     def close(self) -> None:
         """End the session."""
         self._session.close()

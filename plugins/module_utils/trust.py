@@ -135,7 +135,7 @@ def let_in(options: Connection, environ: Mapping[str, str], check: bool = False)
 
 
 def _facts(transport: Transport) -> Facts:
-    facts: Facts = transport.send("get").json()["metadata"]
+    facts: Facts = transport.ask("get")["metadata"]
     return facts
 
 
@@ -149,7 +149,7 @@ def _trust(transport: Transport, facts: Facts, token: str) -> None:
     # A stranger is not told which product it is; the second extension is one that only Incus has.
     explicit = {"explicit_trust_token", "dev_incus_events"} & set(facts["api_extensions"])
     body = {"type": "client", "trust_token" if explicit else "password": token}
-    transport.send("post", "certificates", json=body)
+    transport.ask("post", "certificates", json=body)
 
 
 def reason(error: Exception) -> str:

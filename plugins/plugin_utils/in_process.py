@@ -43,12 +43,14 @@ def run(
     makes no difference, else from the module."""
     gc.freeze()
     task = action._task
+    spec = module.spec()
+    misfit = _misfit(spec["argument_spec"], task.args)
+    if misfit:
+        raise AnsibleActionFail(misfit)
     execution = task.args.get("execution", "auto")
     if execution == "controller" and task.async_val:
         raise AnsibleActionFail("execution: found controller with async, which only a module can do: allowed is host")
-    spec = module.spec()
     if execution == "host" or (execution == "auto" and not _is_the_same_here(action)):
-        _check_shapes(spec, task.args)
         return _on_host(action, task_vars)
     variables: dict[str, Any] = {}
     action._compute_environment_string(variables)
@@ -57,7 +59,6 @@ def run(
         work, connecting = work or module.work, getattr(module, "connecting", _kept)
         if hasattr(module, "ahead"):
             work, connecting = asked_ahead(module.ahead, work, connecting, given, bool(task.check_mode))
-        _check_shapes(spec, task.args)
         checked = ArgumentSpecValidator(**spec).validate(given)
         params = checked.validated_parameters
         if checked.error_messages:
@@ -77,16 +78,9 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _check_shapes(spec: Mapping[str, Any], args: Mapping[str, Any]) -> None:
-    """Refuses a number or a bool in the place of a dictionary: Ansible's own validation ends with a TypeError there
-    (parameters.py _validate_sub_spec)."""
-    misfit = _misfit(spec["argument_spec"], args)
-    if misfit:
-        raise AnsibleActionFail(misfit)
-
-
 def _misfit(spec: Mapping[str, Any], args: Mapping[str, Any], within: str = "") -> str:
-    """What is wrong with such a value, or nothing."""
+    """What is wrong with a number or a bool in the place of a dictionary, or nothing: Ansible's own validation ends
+    with a TypeError there (parameters.py _validate_sub_spec)."""
     for name, about in spec.items():
         options, value = about.get("options"), args.get(name)
         if not options or value is None:

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A running storage machine: QEMU without hardware support (it works everywhere, and is slow), reached by ssh."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +22,10 @@ MEMORY = 4096
 """MiB."""
 SECONDS_TO_BOOT = 300
 SECONDS_TO_END = 30
+TRIES = 4
+"""To reach it, of up to 20 seconds each, before it is taken for hung."""
+SAID = 4000
+"""Characters of the console's end."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,19 @@ class Machine:
         run(words, timeout=60)
         self._wait()
 
+    def hangs(self) -> bool:
+        """Whether QEMU runs, and the machine does not answer, however often it is asked."""
+        return self.pid is not None and not any(self._boot() for _ in range(TRIES))
+
+    def said(self) -> str:
+        """The end of its console, and where its processors are by QEMU's word."""
+        console = (self.directory / "console").read_text(errors="replace")[-SAID:]
+        try:
+            registers = _monitored(self.directory / "monitor", "info registers -a")
+        except OSError as error:
+            registers = f"QEMU does not answer: {error}"
+        return "\n".join([console, *re.findall(r"CPU#\d+|R[IS]P=\w+|QEMU .*", registers)])
+
     def _connect(self) -> None:
         """Keep one connection, which the others go through: to agree on keys takes seconds there."""
         words = self.ssh_words("-oControlMaster=yes", "-oControlPersist=yes", "-N", "-f")
@@ -147,6 +166,21 @@ def names() -> list[str]:
     return sorted(path.name for path in MACHINES.iterdir()) if MACHINES.is_dir() else []
 
 
+def _monitored(path: Path, command: str) -> str:
+    """What QEMU answers to a command of its monitor. Raises OSError when it does not."""
+    asked = {"execute": "human-monitor-command", "arguments": {"command-line": command}}
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.settimeout(SECONDS_TO_END)
+        monitor.connect(str(path))
+        with monitor.makefile("rw") as talk:
+            for each in ({"execute": "qmp_capabilities"}, asked):
+                talk.write(json.dumps(each) + "\n")
+            talk.flush()
+            # Its greeting, an answer of nothing, and events are before it.
+            told = (json.loads(line).get("return") for line in talk)
+            return next((text for text in told if text), "QEMU says nothing.")
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
@@ -154,7 +188,8 @@ def _free_port() -> int:
 
 def _qemu(machine: Machine, image: Image, disk: Path, more: Sequence[Path]) -> Sequence[str]:
     directory = machine.directory
-    console = "console=ttyS0 root=/dev/vda mitigations=off quiet nowatchdog net.ifnames=0 tsc=reliable"
+    # A processor that is stuck says so on the console; its addresses are those of the kernel's System.map.
+    console = "console=ttyS0 root=/dev/vda mitigations=off quiet nokaslr net.ifnames=0 tsc=reliable"
     # Two network cards on one cable: the Fibre Channel of the machine. Its port names are made of their addresses.
     cable = [f"-netdev hubport,id=f{n},hubid=1 -device e1000,netdev=f{n},mac=02:00:00:00:fc:0{n}" for n in (0, 1)]
     words = [
@@ -165,6 +200,6 @@ def _qemu(machine: Machine, image: Image, disk: Path, more: Sequence[Path]) -> S
         *(f"-drive if=virtio,file={each},format=raw,readonly=on" for each in more),
         f"-netdev user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:{machine.port}-:22 -device virtio-net-pci,netdev=n",
         *cable,
-        f"-serial file:{directory}/console",
+        f"-serial file:{directory}/console -qmp unix:{directory}/monitor,server=on,wait=off",
     ]
     return [*" ".join(words).split(), "-append", console]

@@ -26,8 +26,8 @@ KILLED = -9
 TESTS = Path(__file__).parents[1]
 PROGRAMS = {"guest.py": TESTS / "volumes/guest.py", "integration/volume_run.py": TESTS / "integration/volume_run.py"}
 """What is needed there of the tests."""
-SECONDS = 900
-"""The most that one answer may take."""
+SECONDS, BETWEEN = 900, 30
+"""The most that one answer may take; how often it is asked meanwhile whether the machine is still there."""
 PATHS = "/opt/lxdops:/root/collections:/root/tests"
 
 
@@ -37,9 +37,11 @@ class Guest:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._process: subprocess.Popen[str] | None = None
+        self._hangs = False
 
     def ask(self, do: str, **words: Any) -> Any:
         """One answer."""
+        assert not self._hangs, "the machine hangs"
         if self._process is None:
             self._process = subprocess.Popen(
                 [*self.machine.ssh_words(), f"PYTHONPATH={PATHS} exec python3 /root/tests/guest.py 2>/root/guest.log"],
@@ -55,10 +57,14 @@ class Guest:
 
     def _answer(self, process: subprocess.Popen[str]) -> Any:
         assert process.stdout
+        end = time.monotonic() + SECONDS
         # What it answers is one line, so nothing of it is in a buffer of ours before.
-        if not select.select([process.stdout], [], [], SECONDS)[0]:
-            self.end()
-            raise AssertionError(f"no answer within {SECONDS} seconds: {self.machine.run('cat /root/guest.log')}")
+        while not select.select([process.stdout], [], [], BETWEEN)[0]:
+            self._hangs = self.machine.hangs()
+            if self._hangs or time.monotonic() > end:
+                self.end()
+                assert not self._hangs, "the machine hangs"
+                raise AssertionError(f"no answer within {SECONDS} seconds: {self.machine.run('cat /root/guest.log')}")
         line = process.stdout.readline()
         assert line, self.machine.run("cat /root/guest.log")
         return json.loads(line)

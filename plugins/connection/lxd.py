@@ -228,13 +228,15 @@ class Connection(ConnectionBase):  # type: ignore[misc]
         path = self._absolute(in_path)
         with _failures(doing, not_found=AnsibleError):
             for _link in range(MOST_LINKS):
-                with self._on.download(f"{self._path}/files", path=path) as (facts, pieces):
-                    if facts["type"] == "file":
+                with self._on.download(f"{self._path}/files", path=path) as (headers, pieces):
+                    kind = headers[f"x-{self._on.product}-type"]
+                    if kind == "file":
                         with open(to_bytes(out_path), "wb") as target:
                             target.writelines(pieces)
                         return
-                    if facts["type"] != "symlink":
-                        raise AnsibleError(f"{doing}: it is a {facts['type']}, not a file")
+                    if kind != "symlink":
+                        raise AnsibleError(f"{doing}: it is a {kind}, not a file")
+                    # Its body is where it leads.
                     path = posixpath.join(posixpath.dirname(path), to_text(b"".join(pieces)))
         raise AnsibleError(f"{doing}: it leads over more than {MOST_LINKS} symbolic links")
 
@@ -265,7 +267,7 @@ class Connection(ConnectionBase):  # type: ignore[misc]
     def _take(self, url: str) -> bytes:
         """The content of a file of output, which is removed from the server."""
         path = url.split("?")[0].split("/", 2)[2]
-        with self._on.download(path) as (_facts, pieces):
+        with self._on.download(path) as (_headers, pieces):
             content = b"".join(pieces)
         self._on.delete(path)
         return content

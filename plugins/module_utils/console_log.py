@@ -57,5 +57,5 @@ def read_log(on: Api, wanted: Console) -> str:
 
 def fetched(on: Api, path: str, query: Mapping[str, str] | None = None) -> bytes:
     """A raw body."""
-    with on.download(path, **(query or {})) as (_about, pieces):
+    with on.download(path, **(query or {})) as (_headers, pieces):
         return b"".join(pieces)

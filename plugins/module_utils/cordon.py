@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-from .config_keys import MARK
+from .config_keys import CORDON
 from .steps import Reader
-
-CORDON = MARK + "cordon"
-"""Key of a server's own config, or of a cluster member's: why it takes no new instances."""
 
 
 def cordon_of(on: Reader, member: str = "") -> str:

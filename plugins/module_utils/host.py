@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .config_keys import CORDON
 from .converge import Domain, converge
-from .cordon import CORDON
 from .errors import Refused
 from .host_cluster import EVACUATING, OPERATION, crash_of, evacuate, instances_on, remaining, rewrite_member
 from .steps import Api, Step

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .config_keys import Key
 from .instance_record import CREATING, NEVER_USED, PENDING, RESTART, SOURCE, power_of, shown_config
+from .key_kinds import Key
 
 Devices = Mapping[str, Mapping[str, str]]
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .compare import merged, quantity
-from .config_keys import DEVICE_KINDS, MARK
+from .config_keys import MARK
 from .errors import Refused
 from .instance import Current, Desired, Devices, Profile, Source
 from .instance_record import FLEET, SOURCE, owned
+from .key_kinds import DEVICE_KINDS
 from .known_keys import check_key, kinds, takes_live
 from .volume_devices import volumes_of
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .config_keys import Key
 from .cordon import cordon_of
 from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely
 from .instance_edit import edited
 from .instance_record import owned
+from .key_kinds import Key
 from .known_keys import from_metadata, known
 from .steps import Reader
 

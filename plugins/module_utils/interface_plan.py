@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from .compare import changed_keys, merged
-from .config_keys import DEVICE_KINDS
 from .errors import Refused
 from .instance import Current
 from .instance_edit import expand
@@ -18,6 +17,7 @@ from .instance_record import RESTART
 from .instance_steps import Update
 from .interface import COLD, LIVE, MASK, TAG, Interface, check_options, free_name, mac_of, name_of, nics, type_of
 from .interface_steps import Plug, PlugCold
+from .key_kinds import DEVICE_KINDS
 from .steps import Api, Step
 
 Steps = list[Step[Current, Api]]

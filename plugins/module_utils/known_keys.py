@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from .config_keys import MARK, Key, is_servers
+from .config_keys import MARK, is_servers
 from .errors import Refused
+from .key_kinds import Key
 
 # One line a key: name, types it applies to, kind, types that take it live (- none). A name may end in "*".
 # Keys that only the daemon reads (boot.*, snapshots.*, user.*, cloud-init.*) need no restart and count as live.

@@ -32,8 +32,6 @@ BUSY_PAUSE = 0.2
 OVERTAKEN = "A matching non-reusable operation has now succeeded"
 """So it refuses a change after another of its kind, which it waited for."""
 
-FILE_FACTS = ("type", "mode", "uid", "gid")
-
 
 def connect(options: Connection, environ: Mapping[str, str], check: bool = False) -> Server:
     """A connected, trusted server; ``check`` as ``let_in`` has it."""
@@ -105,22 +103,16 @@ class Server:
         return str(self._call("get", path, params=query).text)
 
     @contextmanager
-    def download(self, path: str, /, **query: Any) -> Iterator[tuple[dict[str, str], Iterator[bytes]]]:
-        """The raw body of a GET in pieces, with what the server says of a guest's file:
-        ``{"type": "file", "mode": "0644", "uid": "0", "gid": "0"}``. A symlink's body is where it leads."""
+    def download(self, path: str, /, **query: Any) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+        """The raw body of a GET in pieces, with its headers."""
         with self._in_words("get", path), self._call("get", path, params=query, stream=True) as response:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            about = {fact: headers[name] for fact in FILE_FACTS if (name := self._file_header(fact)) in headers}
-            yield about, response.iter_content(1 << 16)
+            yield response.headers, response.iter_content(1 << 16)
 
     def upload(self, path: str, content: BinaryIO, about: Mapping[str, str], /, **query: Any) -> None:
-        """POST a guest's file, with ``about`` as ``download`` gives it, or a backup; and wait."""
-        headers = {self._file_header(fact): value for fact, value in about.items()}
+        """POST a guest's file or a backup, with facts ``about`` it (headers ``x-lxd-mode`` and the like), and wait."""
+        headers = {f"x-{self.product}-{fact}": value for fact, value in about.items()}
         headers["content-type"] = "application/octet-stream"
         self._write_once("post", path, self.wait_timeout, data=content, headers=headers, params=query)
-
-    def _file_header(self, fact: str) -> str:
-        return f"x-{self.product}-{fact}"
 
     def post(self, path: str, body: Mapping[str, Any], /, **query: Any) -> Any:
         """POST, and wait for its operation."""
@@ -147,61 +139,6 @@ class Server:
         return record
 
     def wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
-        """Wait for one that was begun."""
-        return self._wait(operation, timeout)
-
-    def cancel(self, operation: Mapping[str, Any]) -> None:
-        """Cancel an operation, where that can be."""
-        try:
-            self._call("delete", f"operations/{operation['id']}")
-        except (NotFound, OperationFailed):
-            return
-
-    def urls(self) -> tuple[str, ...]:
-        """Where other servers may reach this one."""
-        if self.endpoint.startswith("https://"):
-            return (self.endpoint.rstrip("/"),)
-        return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
-
-    def tasks(self) -> list[Mapping[str, Any]]:
-        """The operations that run, but for consoles and the like."""
-        running = self.get("operations", recursion=1).get("running") or []
-        return [one for one in running if one["class"] == "task"]
-
-    def settle(self, path: str, about: str = "", timeout: float | None = None) -> bool:
-        """Wait until no operation, such as a killed run leaves, runs on an object (any, if ``path`` is empty) that has
-        a word in its description; whether one did."""
-        tasks = [one for one in self.tasks() if about in one["description"].lower()]
-        mine = [one for one in tasks if not path or _concerns(one, path)]
-        for operation in mine:
-            try:
-                self._wait(operation, self.wait_timeout if timeout is None else timeout)
-            except (Conflict, OperationFailed, NotFound):
-                pass  # Whoever began it was told; what it left is read next.
-        return bool(mine)
-
-    def _write(self, method: str, path: str, timeout: float | None, patient: bool = True, **request: Any) -> Any:
-        timeout = self.wait_timeout if timeout is None else timeout
-        end = time.monotonic() + min(timeout, SILENCE)
-        while True:
-            try:
-                return self._write_once(method, path, timeout, **request)
-            except OperationFailed as error:
-                # A guest that ended by itself is Stopped before the server is done with that.
-                if BUSY not in error.message or time.monotonic() > end:
-                    raise
-                if not patient:
-                    raise Conflict(error.message) from None
-            time.sleep(BUSY_PAUSE)
-
-    def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
-        # A volume's restore has no operation. A socket's wait cannot be endless.
-        answer = self._ask(method, path, timeout=min(max(ANSWER, timeout), 86400), **request)
-        if answer.get("type") != "async":
-            return answer.get("metadata")
-        return self._wait(answer["metadata"], timeout)
-
-    def _wait(self, operation: Mapping[str, Any], timeout: float) -> Any:
         """The finished operation. Raises OperationFailed, or TimedOut with the operation's record; it then goes on
         in the server."""
         about = _about(operation)
@@ -230,6 +167,57 @@ class Server:
             kind = Conflict if OVERTAKEN in record.get("err", "") else OperationFailed
             raise kind(f"{self.name}: {about}: {record.get('err')}", operation=_public(record))
         return record
+
+    def cancel(self, operation: Mapping[str, Any]) -> None:
+        """Cancel an operation, where that can be."""
+        try:
+            self._call("delete", f"operations/{operation['id']}")
+        except (NotFound, OperationFailed):
+            return
+
+    def urls(self) -> tuple[str, ...]:
+        """Where other servers may reach this one."""
+        if self.endpoint.startswith("https://"):
+            return (self.endpoint.rstrip("/"),)
+        return tuple(f"https://{address}" for address in self.environment.get("addresses") or ())
+
+    def tasks(self) -> list[Mapping[str, Any]]:
+        """The operations that run, but for consoles and the like."""
+        running = self.get("operations", recursion=1).get("running") or []
+        return [one for one in running if one["class"] == "task"]
+
+    def settle(self, path: str, about: str = "", timeout: float | None = None) -> bool:
+        """Wait until no operation, such as a killed run leaves, runs on an object (any, if ``path`` is empty) that has
+        a word in its description; whether one did."""
+        tasks = [one for one in self.tasks() if about in one["description"].lower()]
+        mine = [one for one in tasks if not path or _concerns(one, path)]
+        for operation in mine:
+            try:
+                self.wait(operation, self.wait_timeout if timeout is None else timeout)
+            except (Conflict, OperationFailed, NotFound):
+                pass  # Whoever began it was told; what it left is read next.
+        return bool(mine)
+
+    def _write(self, method: str, path: str, timeout: float | None, patient: bool = True, **request: Any) -> Any:
+        timeout = self.wait_timeout if timeout is None else timeout
+        end = time.monotonic() + min(timeout, SILENCE)
+        while True:
+            try:
+                return self._write_once(method, path, timeout, **request)
+            except OperationFailed as error:
+                # A guest that ended by itself is Stopped before the server is done with that.
+                if BUSY not in error.message or time.monotonic() > end:
+                    raise
+                if not patient:
+                    raise Conflict(error.message) from None
+            time.sleep(BUSY_PAUSE)
+
+    def _write_once(self, method: str, path: str, timeout: float, **request: Any) -> Any:
+        # A volume's restore has no operation. A socket's wait cannot be endless.
+        answer = self._ask(method, path, timeout=min(max(ANSWER, timeout), 86400), **request)
+        if answer.get("type") != "async":
+            return answer.get("metadata")
+        return self.wait(answer["metadata"], timeout)
 
     def _watched(self, operation: str, seconds: float) -> Any:
         """An operation's record when it has ended, or after a time."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .config_keys import CORDON
 from .converge import Domain, converge
-from .cordon import CORDON
 from .errors import Refused
 from .instance import Current, Server, view
 from .instance_params import check_name

@@ -116,7 +116,7 @@ class ExportBackup:
     def _fetch(self, on: Api, path: str) -> tuple[str, int]:
         """Write the file under another name; its checksum and size."""
         digest, size = hashlib.sha256(), 0
-        with _private(self._part) as target, on.download(path) as (_facts, pieces):
+        with _private(self._part) as target, on.download(path) as (_headers, pieces):
             for piece in pieces:
                 digest.update(piece)
                 size += target.write(piece)

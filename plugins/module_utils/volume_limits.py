@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from .compare import changed_keys, merged, quantity
-from .config_keys import DEVICE_KINDS
 from .errors import OperationFailed, Refused
 from .instance import Current
+from .key_kinds import DEVICE_KINDS
 from .volume import LIMITS, Attachment, Host, Volume, own_device
 from .volume_steps import write_device
 

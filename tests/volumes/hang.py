@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, lxdops.compute contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine under QEMU without hardware support may hang, and no test after that could pass. So a test that fails while
-the machine no longer answers runs once more, on a new machine; the summary says so, with what the hung one said. What
-hangs a machine again fails.
+"""A machine under QEMU was seen to hang, the cause unknown, and no test after that could pass. So a test that fails
+while the machine no longer answers runs once more, on a new one; the summary says so, with what the hung one said.
+What hangs a machine again fails.
 """
 
 import os

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,9 @@ Work = Callable[..., dict[str, Any]]
 TURN = 0.0002
 """Seconds after which a thread that computes lets the one have its turn that the server has answered: Python's 5 ms,
 for each step of a request, would add up to as much as the arguments take to be read."""
+HEAD_START = 0.05
+"""Seconds for which the arguments wait at most for the connection: beside them that takes three times as long, and
+the question comes so much later."""
 
 
 def asked_ahead(
@@ -39,4 +42,5 @@ def asked_ahead(
     server = thread.submit(connecting, connection_from(options.validated_parameters), dict(os.environ), check)
     answer = thread.submit(lambda: question(server.result()))
     thread.shutdown(wait=False)
+    wait([server], HEAD_START)
     return partial(work, asked=answer.result), lambda _options, _environ, _check: server.result()

@@ -81,8 +81,8 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 def _misfit(spec: Mapping[str, Any], args: Mapping[str, Any], within: str = "") -> str:
     """What is wrong with a number or a bool in the place of a dictionary, or nothing: Ansible's own validation ends
     with a TypeError there (parameters.py _validate_sub_spec)."""
-    for name, about in spec.items():
-        options, value = about.get("options"), args.get(name)
+    for name, value in args.items():
+        options = spec.get(name, {}).get("options")
         if not options or value is None:
             continue
         parts = {f"[{number}]": part for number, part in enumerate(value)} if isinstance(value, list) else {"": value}

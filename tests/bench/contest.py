@@ -20,6 +20,8 @@ class Contest:
     sides: Mapping[str, Callable[[], Mapping[str, float]]]
     prepare: Callable[[], None] = lambda: None
     """Called before each turn; not measured."""
+    often: int = 1
+    """Its rounds for each one asked for: what disturbs a turn of a second is lost in one of a minute."""
 
 
 @dataclass
@@ -47,14 +49,14 @@ def run(contests: Sequence[Contest], rounds: int, tell: Callable[[str], None], s
     results = Results()
     for contest in contests:
         names = list(contest.sides)
-        for number in range(rounds):
+        for number in range(rounds * contest.often):
             first = number % len(names)
             for name in names[first:] + names[:first]:
                 contest.prepare()
                 turn = contest.sides[name]()
                 results.add(contest.title, name, turn)
                 said = ", ".join(f"{measure} {figure:.3g}" for measure, figure in turn.items())
-                tell(f"{contest.title}: round {number + 1} of {rounds}: {name}: {said}")
+                tell(f"{contest.title}: round {number + 1} of {rounds * contest.often}: {name}: {said}")
         save(results)
 
 

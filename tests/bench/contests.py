@@ -12,7 +12,7 @@ from integration.lab_host import LabHost
 from lab import control_groups
 
 from bench.contest import OURS, Contest
-from bench.measure import SideFailed, Spent, command, playbook
+from bench.measure import SideFailed, Spent, command, playbook, timed
 
 PEER = "community.general"
 AS_MODULE = "lxdops.compute as a module"
@@ -23,6 +23,7 @@ SAME_ARGUMENTS = "the same with a task that takes our arguments and does nothing
 TASKS, ITEMS = 5, 10
 """Tasks of one play, and items of one loop, of which one is measured."""
 ONE = "one instance, unchanged"
+GROWTH_OFTEN = 5
 PEER_STOPS = 10
 """How many of its instances community.general stops and deletes: a loop, so that each takes as long as any other."""
 
@@ -68,7 +69,7 @@ def unchanged_one(sides: Sides) -> Contest:
     def turn(task: Task) -> Callable[[], Numbers]:
         def measured() -> Numbers:
             loop = {**task, "name": "loop", "loop": list(range(ITEMS))}
-            _spent, took = playbook([*[task] * TASKS, loop])
+            took = timed([*[task] * TASKS, loop])
             return {"s a task": median(took["task"]), "s a loop item": took["loop"][0] / ITEMS}
 
         return measured
@@ -141,8 +142,7 @@ def unchanged_many(sides: Sides, count: int) -> Contest:
 
     def turn(task: Task) -> Callable[[], Numbers]:
         def measured() -> Numbers:
-            _spent, took = playbook([task])
-            return {"s": took["task"][0]}
+            return {"s": timed([task])["task"][0]}
 
         return measured
 
@@ -175,7 +175,7 @@ def growth(sides: Sides, count: int) -> Contest:
     nothing = {"name": "task", "nothing": ours["lxdops.compute.lxd_instances"]}
 
     def numbers(task: Task) -> Numbers:
-        spent, _took = playbook([task])
+        spent = playbook([task])
         return {"s": spent.wall, "s of processors": spent.processors, "MiB": spent.memory}
 
     def with_listing(task: Task) -> Numbers:
@@ -193,6 +193,7 @@ def growth(sides: Sides, count: int) -> Contest:
             SAME_ARGUMENTS: lambda: with_listing(nothing),
         },
         lambda: filled(sides.host, count),
+        often=GROWTH_OFTEN,
     )
 
 
@@ -255,7 +256,7 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
             list(several.map(sides.host.remove, names))
 
     def played(task: Task) -> Callable[[], float]:
-        return lambda: playbook([task])[1]["task"][0]
+        return lambda: timed([task])["task"][0]
 
     def fleet(**defaults: Any) -> Callable[[], float]:
         items = [{"name": name} for name in names]

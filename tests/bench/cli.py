@@ -42,12 +42,14 @@ def main() -> None:
     lab_host.lab("up", "--name", name, "--hosts", "1")
     try:
         host = lab_host.load(name)[0]
+        *smaller, largest = sorted(chosen.growth)
         sides, processors = contests.Sides(host), len(os.sched_getaffinity(0))
         field = [
             contests.unchanged_one(sides),
             contests.life(sides, chosen.life, processors),
             contests.unchanged_many(sides, chosen.fleet),
-            *[contests.growth(sides, count) for count in sorted(chosen.growth)],
+            *[contests.growth(sides, count, 1) for count in smaller],
+            contests.growth(sides, largest, contests.GROWN_OFTEN),
         ]
         machine = versions(json.loads(host.client("query", "/1.0"))["environment"])
 

@@ -23,9 +23,9 @@ SAME_ARGUMENTS = "the same with a task that takes our arguments and does nothing
 TASKS, ITEMS = 5, 10
 """Tasks of one play, and items of one loop, of which one is measured."""
 ONE = "one instance, unchanged"
-GROWTH_OFTEN = 5
-PEER_STOPS = 10
-"""How many of its instances community.general stops and deletes: a loop, so that each takes as long as any other."""
+LIFE_OFTEN, GROWN_OFTEN = 2, 5
+PEER_LIVES = 10
+"""How many instances community.general creates, stops and deletes: a loop, so that each takes as long as any other."""
 
 Task = dict[str, Any]
 Numbers = dict[str, float]
@@ -168,7 +168,7 @@ def growth_title(count: int) -> str:
     return f"ansible-playbook, {count} instances unchanged"
 
 
-def growth(sides: Sides, count: int) -> Contest:
+def growth(sides: Sides, count: int, often: int) -> Contest:
     """The whole of ansible-playbook for unchanged instances, against the bare listing and a playbook that is empty, or
     says as much and does nothing: what Ansible itself takes."""
     ours = fleet_task(sides, count)
@@ -193,7 +193,7 @@ def growth(sides: Sides, count: int) -> Contest:
             SAME_ARGUMENTS: lambda: with_listing(nothing),
         },
         lambda: filled(sides.host, count),
-        often=GROWTH_OFTEN,
+        often=often,
     )
 
 
@@ -235,11 +235,10 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
     names = [f"life-{number:02}" for number in range(count)]
     moves = (("create and start", "running"), ("stop", "stopped"), ("delete", "absent"))
 
-    def turn(acts: Sequence[Callable[[], float]], some: Sequence[str] = names) -> Callable[[], Numbers]:
+    def turn(acts: Sequence[Callable[[], float]], whom: Sequence[str] = names) -> Callable[[], Numbers]:
         def measured() -> Numbers:
             numbers = {}
             for (move, status), act in zip(moves, acts, strict=True):
-                whom = names if status == "running" else some
                 before = server_seconds(sides.host)
                 seconds = act()
                 used = server_seconds(sides.host) - before
@@ -262,8 +261,8 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
         items = [{"name": name} for name in names]
         return played(sides.ours("task", module="lxd_instances", defaults=defaults, instances=items))
 
-    def peer(whom: Sequence[str], **options: Any) -> Callable[[], float]:
-        return played({**sides.peers("task", name="{{ item }}", **options), "loop": list(whom)})
+    def peer(**options: Any) -> Callable[[], float]:
+        return played({**sides.peers("task", name="{{ item }}", **options), "loop": names[:PEER_LIVES]})
 
     def client(words: str) -> Callable[[], float]:
         return lambda: sides.client(*[f"lxc {words.format(name)}" for name in names]).wall
@@ -278,15 +277,16 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
                     fleet(state="absent"),
                 ]
             ),
+            CLIENT: turn([client("launch tiny {}"), client("stop --force {}"), client("delete {}")]),
             PEER: turn(
                 [
-                    peer(names, state="started", source={"type": "image", "alias": "tiny"}),
-                    peer(names[:PEER_STOPS], state="stopped", force_stop=True),
-                    peer(names[:PEER_STOPS], state="absent"),
+                    peer(state="started", source={"type": "image", "alias": "tiny"}),
+                    peer(state="stopped", force_stop=True),
+                    peer(state="absent"),
                 ],
-                names[:PEER_STOPS],
+                names[:PEER_LIVES],
             ),
-            CLIENT: turn([client("launch tiny {}"), client("stop --force {}"), client("delete {}")]),
         },
         cleared,
+        often=LIFE_OFTEN,
     )

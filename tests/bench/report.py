@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 
 from bench.contest import OURS, Results, ratio, spread
-from bench.contests import GROWTH_OFTEN
+from bench.contests import GROWN_OFTEN, LIFE_OFTEN
 
 PAGE = """<!--
 Copyright: (c) 2026, lxdops.compute contributors
@@ -14,9 +14,10 @@ SPDX-License-Identifier: GPL-3.0-or-later
 -->
 # Benchmarks
 
-Written by `make bench`, which also runs them again: {rounds} rounds, {more} of what is short (`ansible-playbook`); in
-each, every side had its turn after the other, on the same LXD host of the lab. Medians, with the quartiles in brackets.
-A ratio is of the two times of the same round. Times are those of one machine on one day; look at the ratios.
+Written by `make bench`, which also runs them again: {rounds} rounds, {lives} of what is created, stopped and deleted,
+{grown} of the largest fleet under `ansible-playbook`. In each, every side had its turn after the other, on the same LXD
+host of the lab. Medians, with the quartiles in brackets. A ratio is of the two times of the same round. Times are those
+of one machine on one day; look at the ratios.
 
 {machine}
 
@@ -60,7 +61,8 @@ def page(results: Results, rounds: int, versions: str, goals: Sequence[str], not
     machine = f"{versions}; Python {platform.python_version()}, Linux {platform.release()}."
     text = PAGE.format(
         rounds=rounds,
-        more=rounds * GROWTH_OFTEN,
+        lives=rounds * LIFE_OFTEN,
+        grown=rounds * GROWN_OFTEN,
         machine=machine,
         ours=OURS,
         goals="\n".join(goals).rstrip("\n"),

@@ -43,7 +43,7 @@ test-machines: ## tests of virtual machines, nested in the machine of test-stora
 thorough: ## all tests on real daemons: each case on both products, and one by one; about an hour
 	@$(BUILT) thorough
 
-bench: ## this collection, community.general and lxc side by side; half an hour; BENCH="--rounds 1 --life 5" for less
+bench: ## this collection, community.general and lxc side by side; three quarters of an hour; BENCH="--rounds 1 --life 5" for less
 	@$(BUILT) bench
 
 downtime: ## how long a move interrupts a guest, by method; DOWNTIME="--rounds 1 --size 50" for less

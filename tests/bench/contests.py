@@ -24,8 +24,8 @@ TASKS, ITEMS = 5, 10
 """Tasks of one play, and items of one loop, of which one is measured."""
 ONE = "one instance, unchanged"
 LIFE_OFTEN, GROWN_OFTEN = 2, 5
-PEER_LIVES = 10
-"""How many instances community.general creates, stops and deletes: a loop, so that each takes as long as any other."""
+PEER_STOPS = 10
+"""How many of its instances community.general stops and deletes: a loop, so that each takes as long as any other."""
 
 Task = dict[str, Any]
 Numbers = dict[str, float]
@@ -235,10 +235,11 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
     names = [f"life-{number:02}" for number in range(count)]
     moves = (("create and start", "running"), ("stop", "stopped"), ("delete", "absent"))
 
-    def turn(acts: Sequence[Callable[[], float]], whom: Sequence[str] = names) -> Callable[[], Numbers]:
+    def turn(acts: Sequence[Callable[[], float]], some: Sequence[str] = names) -> Callable[[], Numbers]:
         def measured() -> Numbers:
             numbers = {}
             for (move, status), act in zip(moves, acts, strict=True):
+                whom = names if status == "running" else some
                 before = server_seconds(sides.host)
                 seconds = act()
                 used = server_seconds(sides.host) - before
@@ -261,8 +262,8 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
         items = [{"name": name} for name in names]
         return played(sides.ours("task", module="lxd_instances", defaults=defaults, instances=items))
 
-    def peer(**options: Any) -> Callable[[], float]:
-        return played({**sides.peers("task", name="{{ item }}", **options), "loop": names[:PEER_LIVES]})
+    def peer(whom: Sequence[str], **options: Any) -> Callable[[], float]:
+        return played({**sides.peers("task", name="{{ item }}", **options), "loop": list(whom)})
 
     def client(words: str) -> Callable[[], float]:
         return lambda: sides.client(*[f"lxc {words.format(name)}" for name in names]).wall
@@ -280,11 +281,11 @@ def life(sides: Sides, count: int, processors: int) -> Contest:
             CLIENT: turn([client("launch tiny {}"), client("stop --force {}"), client("delete {}")]),
             PEER: turn(
                 [
-                    peer(state="started", source={"type": "image", "alias": "tiny"}),
-                    peer(state="stopped", force_stop=True),
-                    peer(state="absent"),
+                    peer(names, state="started", source={"type": "image", "alias": "tiny"}),
+                    peer(names[:PEER_STOPS], state="stopped", force_stop=True),
+                    peer(names[:PEER_STOPS], state="absent"),
                 ],
-                names[:PEER_LIVES],
+                names[:PEER_STOPS],
             ),
         },
         cleared,

@@ -10,7 +10,7 @@ from typing import Any
 
 from .drain import guest_of
 from .instance import Desired
-from .instance_record import CREATING, EVACUATED
+from .instance_record import EVACUATED, is_creating
 from .migration import JOURNAL
 from .migration_blockers import WRONG, of_the_host, wrong_path
 from .migration_read import custom_volumes
@@ -157,7 +157,7 @@ def blockers(lost: Lost, wishes: Wishes) -> Iterator[str]:
         yield "the record has no volatile.uuid, by which its copy would be known"
     if JOURNAL in config:
         yield "a move of it was under way when the host was recorded: look at both hosts, and at state: aborted"
-    if CREATING in config:
+    if is_creating(config):
         yield "its creation was cut short"
     if lost.lacks:
         yield f"the record has no {', '.join(lost.lacks)}, since that may be secret: say it in instances (null: none)"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .instance_record import CREATING, NEVER_USED, PENDING, RESTART, SOURCE, power_of, shown_config
+from .instance_record import NEVER_USED, PENDING, RESTART, SOURCE, is_creating, power_of, shown_config
 from .key_kinds import Key
 
 Devices = Mapping[str, Mapping[str, str]]
@@ -158,6 +158,11 @@ class Current:
         return self.boot.startswith(NEVER_USED) or not self.boot
 
     @property
+    def creating(self) -> bool:
+        """Whether it has the marker of a creation, and was not started since."""
+        return self.never_started and is_creating(self.config)
+
+    @property
     def half_made(self) -> bool:
         """Whether the server was cut short in creating it: never started, and without the mark that the server sets
         last (``volatile.apply_template``, lxd/storage/backend_lxd.go)."""
@@ -166,7 +171,7 @@ class Current:
     @property
     def unfinished(self) -> bool:
         """Whether its creation by us was cut short."""
-        return CREATING in self.config and self.half_made
+        return self.creating and self.half_made
 
     @property
     def pending(self) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from .errors import Refused
 from .instance import Current, Desired, made_from
 from .instance_edit import blank, check_edit, edited, impact
 from .instance_power import Power
-from .instance_record import CREATING, LASTING, PENDING, RESTART
-from .instance_steps import Change, Create, Delete, Discard, Reconfigure, Update, changes_between
+from .instance_record import LASTING, PENDING, RESTART, created
+from .instance_steps import Change, Create, Delete, Discard, FirstStart, Reconfigure, Update, changes_between
 from .steps import Api, Step
 from .volume_devices import connected, released
 
@@ -140,8 +140,11 @@ def _create(desired: Desired, current: Current) -> Steps:
     if after.ephemeral and desired.state == "stopped":
         raise _ephemeral_stop(after)
     remove: Steps = [Discard(current.name)] if current.unfinished else []
-    create = Create(after, desired.source, desired.target or "")
-    return [*remove, create, *_moves(desired, after, desired.state)]
+    moves: Steps = [*_moves(desired, after, desired.state)]
+    starts = bool(moves) and desired.source.type == "image"
+    if starts:
+        moves[0] = FirstStart(desired.name, "start")
+    return [*remove, Create(after, desired.source, desired.target or "", marked=starts), *moves]
 
 
 def _check_source(desired: Desired, base: Current) -> None:
@@ -286,9 +289,10 @@ def _update(
     current: Current, found: Edit, pending: tuple[str, ...] = (), mark: Mapping[str, str] | None = None
 ) -> list[Update]:
     """The update, if anything is to be written; it also brings the markers up to date."""
-    if not found.changes and not mark and CREATING not in current.config:
+    if not found.changes and not mark and not current.creating:
         return []
-    config = {key: value for key, value in found.after.config.items() if not key.startswith(MARK) or key in LASTING}
+    after = created(found.after.config) if current.creating else found.after.config
+    config = {key: value for key, value in after.items() if not key.startswith(MARK) or key in LASTING}
     waiting = sorted({*pending, *current.pending})
     if waiting:
         config[PENDING] = f"{current.boot} {','.join(waiting)}"

@@ -11,7 +11,7 @@ from typing import Any
 from .errors import Conflict, NotFound, OperationFailed
 from .instance import Current, Server, Source, current_from
 from .instance_power import Power
-from .instance_record import CREATING, shown_config, with_servers_keys
+from .instance_record import CREATING, created, is_creating, shown_config, with_servers_keys
 from .instance_write import insist, replace_instance, writable
 from .steps import Api
 
@@ -22,11 +22,12 @@ TAKEN = ('"instances" entry already exists', "UNIQUE constraint failed: instance
 @dataclass(frozen=True)
 class Create:
     """Create a stopped instance. It carries a marker until the server has finished, so that a half-made one is
-    known."""
+    known. ``marked``: it keeps that, for the step FirstStart."""
 
     result: Current
     source: Source
     target: str = ""
+    marked: bool = False
 
     @property
     def text(self) -> str:
@@ -47,10 +48,8 @@ class Create:
             raise Conflict(f"{name} on {on.name}: somebody else has created it: {error.message}") from None
         if self.source.type == "copy":
             insist(lambda: self.finish(on, name))
-        else:
-            # LXD 5.0 empties a description that a PATCH does not name.
-            bare = {"config": {CREATING: ""}, "description": self.result.description}
-            insist(lambda: on.patch(f"instances/{name}", bare))
+        elif not self.marked:
+            insist(lambda: _unmark(on, name, self.result.description))
 
     def finish(self, on: Api, name: str, itself: bool = True) -> None:
         """Write it as declared, without the marker: to a copy the server adds all that its origin has. ``itself``:
@@ -59,7 +58,7 @@ class Create:
         if found is None:
             raise OperationFailed(f"{on.name}: {name} was created, but is gone")
         data, etag = found
-        config = with_servers_keys(self.result.config, data["config"])
+        config = with_servers_keys(self.result.config, created(data["config"]))
         if not itself:
             config = {key: value for key, value in config.items() if not key.endswith((".hwaddr", ".uuid"))}
         wanted = self.body()
@@ -73,7 +72,7 @@ class Create:
             "name": result.name,
             "type": result.type,
             "description": result.description,
-            "config": {**result.config, CREATING: "true"},
+            "config": {**result.config, **CREATING},
             "devices": {name: dict(device) for name, device in result.devices.items()},
             "profiles": list(result.profiles),
             "ephemeral": result.ephemeral,
@@ -96,6 +95,26 @@ class Create:
             "certificate": source.certificate,
         }
         return {"type": "image", "mode": "pull", **named, **{key: value for key, value in remote.items() if value}}
+
+
+@dataclass(frozen=True)
+class FirstStart(Power):
+    """Start what was created with its marker left on: the server takes that off, and we where it cannot start it."""
+
+    def run(self, on: Api) -> None:
+        try:
+            super().run(on)
+        except OperationFailed:
+            found = on.find(f"instances/{self.name}")
+            if found and is_creating(found["config"]):
+                insist(lambda: _unmark(on, self.name, found["description"]))
+            raise
+
+
+def _unmark(on: Api, name: str, description: str) -> None:
+    """Take the marker of a creation off."""
+    # LXD 5.0 empties a description that a PATCH does not name.
+    on.patch(f"instances/{name}", {"config": dict.fromkeys(CREATING, ""), "description": description})
 
 
 @dataclass(frozen=True)

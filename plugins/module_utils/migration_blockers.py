@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .compare import quantity
-from .config_keys import MARK
 from .instance import Current
 from .instance_edit import expand, root_name
 from .instance_record import HOME, REBUILD
@@ -80,7 +79,7 @@ def _of_source(move: Move, source: Current) -> Iterator[str]:
         yield "the server has given it no volatile.uuid, by which its copy would be known"
     if move.method == "refresh" and source.type != "container":
         yield "method refresh: a virtual machine is not copied while it runs; method cold works"
-    if source.config.get(MARK + "creating"):
+    if source.creating:
         yield "its creation was cut short"
     if REBUILD in source.config:
         yield "a rebuild of it is under way: end that one first"

@@ -13,7 +13,7 @@ from typing import Any
 from .config_keys import MARK, is_servers
 from .instance import Current, Desired, Devices, Origin, Source, made_from_surely, view
 from .instance_edit import wanted_config
-from .instance_record import CREATING, LASTING, REBUILD, REBUILT, SOURCE
+from .instance_record import LASTING, REBUILD, REBUILT, SOURCE, is_creating
 from .migration import HELD, TRUE
 
 IDENTITY = ("volatile.uuid", "volatile.uuid.generation", "volatile.cloud-init.instance-id")
@@ -130,7 +130,7 @@ def journal_of(config: Mapping[str, str]) -> Journal | None:
 def is_made(current: Current, journal: Journal | None = None) -> bool:
     """Whether a successor is complete, and of the rebuild that a journal tells of."""
     found = journal_of(current.config)
-    if found is None or found.phase == "old" or CREATING in current.config:
+    if found is None or found.phase == "old" or is_creating(current.config):
         return False
     return journal is None or (found.digest, found.aside) == (journal.digest, journal.aside)
 

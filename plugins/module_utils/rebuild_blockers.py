@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .instance_record import CREATING
 from .migration import JOURNAL
 from .rebuild import Rebuild, Roots, addresses_of, in_place, journal_of
 
@@ -30,7 +29,7 @@ def _of_instance(roots: Roots) -> Iterator[str]:
     current = roots.instance
     if current.power not in ("running", "frozen", "stopped"):
         yield f"it is in the state {current.power}; allowed are running, frozen and stopped"
-    if CREATING in current.config:
+    if current.creating:
         yield "its creation was cut short"
     if JOURNAL in current.config:
         yield "a move of it is under way: end that one first, or give it up"

@@ -18,7 +18,7 @@ from .errors import Refused
 from .instance import Current, Server, current_from
 from .instance_params import check_name
 from .instance_read import read_current
-from .instance_record import CREATING, SOURCE, owned
+from .instance_record import CREATING, SOURCE, created, owned
 from .instance_steps import Delete
 from .instance_write import insist, rewrite
 from .migration import Link, Move, Place
@@ -136,7 +136,7 @@ def plan_copy(wanted: Copy, both: Both) -> list[Step[Both, Link]]:
     where = f"{wanted.instance}/{wanted.snapshot}: copy.name: {wanted.name} on {copy.server.name}"
     ours = copy.exists and both.origin and copy.config.get(SOURCE) == both.digest
     if ours and not copy.unfinished:
-        return [Finish(wanted.name)] if CREATING in copy.config else []
+        return [Finish(wanted.name)] if copy.creating else []
     if copy.exists and not ours:
         raise Refused(
             f"{where}: found a {copy.type} that is no copy of this snapshot: say another name, or delete it first",
@@ -170,7 +170,7 @@ class CopyAway:
         return f"copy {self.wanted.instance}/{self.wanted.snapshot} as {self.wanted.name} to the other server{without}"
 
     def effect(self, both: Both) -> Both:
-        return replace(both, copy=replace(both.copy, power="stopped", config={CREATING: "true"}))
+        return replace(both, copy=replace(both.copy, power="stopped", config=CREATING))
 
     def run(self, on: Link) -> None:
         path = f"instances/{self.wanted.instance}/snapshots/{self.wanted.snapshot}"
@@ -182,7 +182,7 @@ class CopyAway:
             "type": self.snapshot.type,
             "architecture": self.snapshot.architecture,
             "description": self.snapshot.description,
-            "config": {**kept, **owned(self.snapshot.config), CREATING: "true", SOURCE: digest},
+            "config": {**kept, **owned(self.snapshot.config), **CREATING, SOURCE: digest},
             "devices": devices_there(self.wanted.move, self.snapshot),
             "profiles": list(self.snapshot.profiles),
             "ephemeral": False,
@@ -223,10 +223,7 @@ class Finish:
         return replace(both, copy=replace(both.copy, config={SOURCE: digest}))
 
     def run(self, on: Link) -> None:
-        def whole(config: Mapping[str, str]) -> dict[str, str]:
-            return {key: value for key, value in config.items() if key != CREATING}
-
-        insist(lambda: rewrite(on.target, self.name, whole))
+        insist(lambda: rewrite(on.target, self.name, created))
 
 
 def with_copy(on: Link, params: Mapping[str, Any], check: bool, first: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def converges(lane: Lane, params: Mapping[str, Any], shows: Mapping[str, Any] | 
         assert found is None
     else:
         assert found is not None
-        same(found, {**shows, "config": {"user.lxdops.creating": None, **shows.get("config", {})}})
+        same(found, {**shows, "config": {**shows.get("config", {})}})
     assert [name for name in lane.host.instances() if NAME in name] == ([] if shows is None else [NAME]), result
     again = lane.done(name=NAME, **params)
     assert not again["changed"], again
@@ -64,7 +64,22 @@ def test_a_creation_killed_at_each_write_is_ended_by_the_next_run(deadly: tuple[
             break
         converges(unix, params, {"status": "Running", "config": {"user.a": "1"}})
         unix.host.remove(NAME)
-    assert number == 4, "create, the end of the marker, start"
+    assert number == 3, "create, start"
+
+
+def test_an_instance_that_cannot_be_started_is_kept_and_no_longer_under_way(unix: Lane) -> None:
+    params: dict[str, Any] = {"name": NAME, "source": TINY, "description": "kept"}
+    result = unix.task(**params, config={"raw.lxc": "lxc.hook.pre-start = /bin/false"})
+    assert result["failed"], result
+    stuck = unix.host.instance(NAME)
+    assert stuck is not None
+    assert (stuck["status"], stuck["description"]) == ("Stopped", "kept")
+    assert stuck["config"].get("volatile.last_state.power") in (None, "STOPPED")
+    unix.done(**params, config={"raw.lxc": None})
+    same(
+        unix.host.instance(NAME),
+        {"status": "Running", "description": "kept", "config": {"volatile.uuid": stuck["config"]["volatile.uuid"]}},
+    )
 
 
 @pytest.mark.thorough

@@ -74,7 +74,7 @@ def test_created_with_every_option(lane: Lane, tmp_path: Path) -> None:
             "cloud-init.user-data": '#cloud-config\n{\n "packages": []\n}\n',
             "cloud-init.vendor-data": "#!/bin/sh\n",
             "cloud-init.network-config": '{\n "version": 2\n}\n',
-            "user.lxdops.creating": None,
+            "volatile.last_state.power": "RUNNING",
         },
         "expanded_config": {"user.extra": "yes"},
         "devices": {

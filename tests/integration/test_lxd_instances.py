@@ -144,7 +144,7 @@ def test_a_run_killed_in_the_middle_is_ended_by_the_next(lane: Lane, number: int
     assert not result.get("failed"), result["msg"]
     assert sorted(lane.host.instances()) == NAMES
     for name in NAMES:
-        same(lane.host.instance(name), {"status": "Running", "config": {"user.lxdops.creating": None}})
+        same(lane.host.instance(name), {"status": "Running", "config": {"volatile.last_state.power": "RUNNING"}})
     again = fleet(lane, **params)
     assert (again["changed"], again["steps"]) == (False, [])
 
@@ -157,5 +157,5 @@ def test_two_runs_at_once_make_each_instance_once(lane: Lane) -> None:
     assert [process.exitcode for process in both] == [0, 0]
     assert sorted(lane.host.instances()) == NAMES
     for name in NAMES:
-        same(lane.host.instance(name), {"status": "Running", "config": {"user.lxdops.creating": None}})
+        same(lane.host.instance(name), {"status": "Running", "config": {"volatile.last_state.power": "RUNNING"}})
     assert not fleet(lane, **params)["changed"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import CREATING
 from integration.case import Lane, same
 from integration.guest_network import address, interfaces, reaches, told_devices, traces
 from integration.killed_run import killed, started
@@ -257,7 +258,7 @@ def test_what_is_refused_changes_nothing(lane: Lane) -> None:
 def test_a_creation_that_was_cut_short_is_not_touched(lane: Lane) -> None:
     lane.host.remove(NAME)
     lane.host.make(NAME)
-    half = {"user.lxdops.creating": "true", "volatile.apply_template": ""}
+    half = {**CREATING, "volatile.apply_template": ""}
     lane.host.call("PATCH", f"instances/{NAME}", {"config": half})
     before = lane.host.everything()
     result = nic_task(lane, {"device": "eth1", "network": BACK})

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.lxdops.compute.plugins.module_utils.errors import OperationFailed
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_from
+from ansible_collections.lxdops.compute.plugins.module_utils.instance_record import CREATING
 from ansible_collections.lxdops.compute.plugins.module_utils.lxd import connect
 from ansible_collections.lxdops.compute.plugins.module_utils.quiesce_machine import SCRIPT, Lease
 from integration.case import Lane, same
@@ -371,7 +372,7 @@ def test_what_is_refused_changes_nothing(lane: Lane) -> None:
     assert f"a move of {NAME} is under way: end that one first" in snap_task(lane, {})["msg"]
     lane.host.remove(NAME)
     lane.host.make(NAME)
-    half = {"user.lxdops.creating": "true", "volatile.apply_template": ""}
+    half = {**CREATING, "volatile.apply_template": ""}
     lane.host.call("PATCH", f"instances/{NAME}", {"config": half})
     assert "its creation was cut short: run that task again" in snap_task(lane, {})["msg"]
     assert taken(lane) == []

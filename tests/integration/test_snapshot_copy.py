@@ -60,7 +60,7 @@ def test_a_copy_has_the_data_and_is_made_once(pair: Hosts) -> None:
     assert host.query(f"instances/{NAME}")["status"] == "Running"
     found = other.query(f"instances/{COPY}")
     assert (found["status"], found["config"]["user.role"]) == ("Stopped", "web")
-    assert "user.lxdops.creating" not in found["config"]
+    assert "volatile.last_state.power" not in found["config"]
     assert found["expanded_devices"]["root"]["pool"] == "fast"
 
     fill(host)
@@ -138,7 +138,7 @@ def test_a_copy_killed_at_each_write_is_whole_after_the_next_run(pair: Hosts, po
         result = copied(params)
         assert not result.get("failed"), result["msg"]
         assert not copied(params)["changed"]
-        assert "user.lxdops.creating" not in other.query(f"instances/{COPY}")["config"], f"{when} write {number}"
+        assert "volatile.last_state.power" not in other.query(f"instances/{COPY}")["config"], f"{when} write {number}"
         assert host.query(f"instances/{NAME}")["status"] == power.capitalize()
         other.power(COPY, "start")
         assert other.shell(COPY, f"sha256sum {DATA}").split()[0] == held

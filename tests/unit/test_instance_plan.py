@@ -144,22 +144,20 @@ SENTENCES: list[tuple[str, Desired, Current, list[str]]] = [
     (
         "a creation that was cut short is begun again",
         want(source=TINY),
-        existing("stopped", config={CREATING: "true"}, boot="1970-01-01T00:00:00Z"),
+        existing("stopped", config=CREATING, boot="1970-01-01T00:00:00Z"),
         ["delete web1", "create container web1 from image tiny", "start web1"],
     ),
     (
         "a finished creation only loses its marker",
         want("present", source=TINY),
-        existing(
-            "stopped", config={CREATING: "true", "volatile.apply_template": "create"}, boot="1970-01-01T00:00:00Z"
-        ),
+        existing("stopped", config={**CREATING, "volatile.apply_template": "create"}, boot="1970-01-01T00:00:00Z"),
         ["update web1: note what waits for a restart"],
     ),
     (
         "a marked instance that was ever started is never taken for unfinished",
         want(source=TINY),
-        existing("stopped", config={CREATING: "true"}),
-        ["update web1: note what waits for a restart", "start web1"],
+        existing("stopped", config=CREATING),
+        ["start web1"],
     ),
     (
         "a device is added",
@@ -355,7 +353,7 @@ def test_a_creation_carries_its_marker_and_the_declared_source_as_a_digest() -> 
     create = plan(want(source=replace(TINY, server="https://images.example.org"), config={"user.a": "1"}), absent())[0]
     assert isinstance(create, Create)
     body: dict[str, Any] = create.body()
-    assert body["config"] == {"user.a": "1", CREATING: "true", SOURCE: TINY.digest}
+    assert body["config"] == {"user.a": "1", **CREATING, SOURCE: TINY.digest}
     assert body["source"] == {
         "type": "image",
         "mode": "pull",

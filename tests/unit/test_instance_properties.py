@@ -38,7 +38,7 @@ LOCAL: tuple[dict[str, Any], ...] = (
     {"config": {"user.a": "1", "limits.memory": "1024MiB"}, "devices": {"eth0": {"type": "none"}}},
     {"config": {PENDING: f"{BOOT} config.raw.lxc"}, "devices": {"d": {"type": "disk", "path": "/d", "source": "/s"}}},
     {"config": {RESTART: f"{BOOT} frozen"}, "devices": {"root": {**ROOT, "size": "1GiB"}, "eth1": NIC}},
-    {"config": {CREATING: "true", "migration.stateful": "true"}},
+    {"config": {**CREATING, "migration.stateful": "true"}},
     {"ephemeral": True},
 )
 

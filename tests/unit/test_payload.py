@@ -13,14 +13,14 @@ COLLECTION = Path(__file__).parents[2]
 MOST = {
     "lxd_console": (30, 62),
     "lxd_drain": (38, 78),
-    "lxd_evacuation": (37, 77),
+    "lxd_evacuation": (37, 78),
     "lxd_host_record": (16, 27),
-    "lxd_instance": (26, 54),
+    "lxd_instance": (26, 55),
     "lxd_instances": (29, 58),
     "lxd_interface": (27, 56),
     "lxd_migration": (33, 67),
     "lxd_rebuild": (32, 61),
-    "lxd_snapshot": (45, 94),
+    "lxd_snapshot": (45, 95),
     "lxd_volume_attachment": (49, 100),
     "lxd_volume_attachment_info": (40, 77),
 }

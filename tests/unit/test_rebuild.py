@@ -84,7 +84,7 @@ def left(rebuild: Rebuild, roots: Roots) -> Iterator[Roots]:
     for step in plan(rebuild, roots):
         if isinstance(step, Make):
             made = step.effect(roots)
-            yield replace(made, successor=replace(made.successor, config={**made.successor.config, CREATING: "true"}))
+            yield replace(made, successor=replace(made.successor, config={**made.successor.config, **CREATING}))
         if isinstance(step, Switch):
             old = roots.instance.with_power("stopped")
             yield replace(roots, instance=old)
@@ -277,7 +277,7 @@ def test_an_old_one_whose_successor_is_lost_is_brought_back_and_rebuilt() -> Non
 def test_a_successor_that_was_cut_short_is_not_taken() -> None:
     journal = journal_for(wanted(), found(wanted()))
     assert is_made(existing(config=noted({}, journal.at("new"))), journal)
-    assert not is_made(existing(config=noted({CREATING: "true"}, journal.at("new"))), journal)
+    assert not is_made(existing(config=noted(CREATING, journal.at("new"))), journal)
     assert not is_made(existing(config=noted({}, replace(journal.at("new"), digest="other"))), journal)
     assert not is_made(existing(config=noted({}, journal)), journal)
 
@@ -297,7 +297,7 @@ OTHER = replace(existing("stopped"), name=ASIDE)
         ),
         (wanted(), found(wanted(), origin=replace(ORIGIN, architecture="aarch64")), "the image is for aarch64"),
         (wanted(), found(wanted(), "suspended"), "in the state suspended; allowed are running, frozen and stopped"),
-        (wanted(), found(wanted(), config={CREATING: "true"}), "its creation was cut short"),
+        (wanted(), found(wanted(), config=CREATING, boot=""), "its creation was cut short"),
         (wanted(), found(wanted(), config={"user.lxdops.migration": "{}"}), "a move of it is under way"),
         (wanted(), found(wanted(), snapshots=("a", "b")), "its snapshots would be lost: a, b"),
         (wanted(), found(wanted(), backups=("a",)), "its backups would be lost: a"),

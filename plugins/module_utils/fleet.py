@@ -162,7 +162,7 @@ def _plan(listing: Listing, name: str, desired: Desired | Result) -> tuple[Desir
 def _entry(name: str, found: Result) -> Result:
     """An instance's part of the result. One that is unchanged is as declared, and not told again: to hand that on takes
     Ansible longer than all our work on it."""
-    told_again = () if found["changed"] else (INSTANCE.kind, "impact")
+    told_again = () if found["changed"] else (INSTANCE.kind, "impact", "steps")
     return {"name": name, **{key: value for key, value in found.items() if key not in told_again}}
 
 

@@ -30,10 +30,15 @@ def fleet_spec() -> dict[str, dict[str, Any]]:
     }
 
 
-def item_params(item: Mapping[str, Any], defaults: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The options that an instance has by itself, by the defaults, and by those of lxd_instance; dictionaries are
-    merged, the item's keys win. Raises Refused."""
-    return _filled(_over(_named(defaults or {}, INSTANCE), _named(item, INSTANCE)), INSTANCE, item["name"])
+def item_params(item: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that an instance has by itself, by the ``defaults`` that were given, and by those of lxd_instance;
+    dictionaries are merged, the item's keys win. Raises Refused."""
+    return _filled(_over(defaults, given(item)), INSTANCE, item["name"])
+
+
+def given(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options of an instance that were given."""
+    return _named(params or {}, INSTANCE)
 
 
 def _without_defaults(spec: Spec) -> dict[str, dict[str, Any]]:

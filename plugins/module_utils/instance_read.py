@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from .cordon import cordon_of
 from .instance import Current, Desired, Origin, Profile, Server, Source, current_from, made_from_surely
@@ -19,18 +20,22 @@ DRIVERS = {"lxc": "container", "qemu": "virtual-machine"}
 
 def read(on: Reader, desired: Desired) -> Current:
     """The instance as it is, or an absent one."""
-    server = Server(
-        name=on.name,
-        product=on.product,
-        types=frozenset(DRIVERS.get(driver, driver) for driver in on.environment["driver"].split(" | ")),
-        keys=described_keys(on, desired),
-    )
+    server = _server(on.name, on.product, on.environment["driver"])
+    keys = described_keys(on, desired)
+    if keys:
+        server = replace(server, keys=keys)
     current = read_current(on, desired.name, server)
     if desired.state == "absent":
         return current
     if not current.exists or current.unfinished:
         return _with_creation_facts(on, desired, current)
     return _with_edit_facts(on, desired, current)
+
+
+@cache
+def _server(name: str, product: str, drivers: str) -> Server:
+    """What all instances of a server have in common."""
+    return Server(name, product, types=frozenset(DRIVERS.get(driver, driver) for driver in drivers.split(" | ")))
 
 
 def read_current(on: Reader, name: str, server: Server) -> Current:

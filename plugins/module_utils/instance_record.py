@@ -13,7 +13,8 @@ from .config_keys import MARK, is_servers
 SOURCE, PENDING, RESTART = (MARK + mark for mark in ("source", "pending", "restart"))
 """Markers: digest of the declared source; ``BOOT KEY,KEY`` wait for a restart since that
 boot; ``BOOT STATE`` a restart to a state was begun in it. A boot is named by ``last_used_at``."""
-CREATING = {"volatile.last_state.power": "lxdops creating"}
+LAST_POWER = "volatile.last_state.power"
+CREATING = {LAST_POWER: "lxdops creating"}
 """Marker: a creation is under way. A key of the server's own, which it writes over when it starts an instance
 (lxd/instance/drivers/driver_common.go recordLastState): taking a marker off takes a tenth of creating and starting."""
 FLEET = MARK + "fleet"
@@ -47,12 +48,12 @@ def power_of(data: Mapping[str, Any]) -> str:
 
 def is_creating(config: Mapping[str, str]) -> bool:
     """Whether a config has the marker of a creation."""
-    return CREATING.items() <= config.items()
+    return config.get(LAST_POWER) == CREATING[LAST_POWER]
 
 
 def created(config: Mapping[str, str]) -> dict[str, str]:
     """A config without the marker of a creation."""
-    return {key: value for key, value in config.items() if CREATING.get(key) != value}
+    return {key: value for key, value in config.items() if (key, value) not in CREATING.items()}
 
 
 def owned(config: Mapping[str, str]) -> dict[str, str]:

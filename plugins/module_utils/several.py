@@ -24,8 +24,8 @@ class Job:
 
     name: str
     run: Callable[[], Result]
-    """Its result, with ``name`` and ``steps``; raises ``LxdError``. It waits for its own operations: an operation
-    vanishes from the server some seconds after it ended."""
+    """Its result, with ``name``, and ``steps`` where it had any; raises ``LxdError``. It waits for its own operations:
+    an operation vanishes from the server some seconds after it ended."""
     queue: str
     """Which bound it is counted under."""
 
@@ -59,7 +59,7 @@ def several(
         for count, future in enumerate(as_completed(futures), 1):
             found = future.result()
             failed = failed or "error" in found
-            what = found["msg"] if "error" in found else ", ".join(found["steps"]) or "unchanged"
+            what = found["msg"] if "error" in found else ", ".join(found.get("steps", ())) or "unchanged"
             tell(f"{count}/{len(futures)} {time.monotonic() - began:.0f} s {found['name']}: {what}")
             yield futures[future], found
 

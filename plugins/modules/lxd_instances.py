@@ -112,7 +112,7 @@ instances:
       description: As of M(lxdops.compute.lxd_instance).
       type: list
       elements: str
-      returned: always
+      returned: when it was changed
       sample: [create container shop1 from image debian/12, start shop1]
     instance:
       description: As of M(lxdops.compute.lxd_instance). One that is unchanged is as declared, and
@@ -169,7 +169,7 @@ from functools import partial
 from typing import Any
 
 from ansible_collections.lxdops.compute.plugins.module_utils.fleet import Fleet, check_names, converge_fleet, listed
-from ansible_collections.lxdops.compute.plugins.module_utils.fleet_params import fleet_spec, item_params
+from ansible_collections.lxdops.compute.plugins.module_utils.fleet_params import fleet_spec, given, item_params
 from ansible_collections.lxdops.compute.plugins.module_utils.front import connection_spec, run
 from ansible_collections.lxdops.compute.plugins.module_utils.instance import Desired
 from ansible_collections.lxdops.compute.plugins.module_utils.instance_params import desired_from
@@ -184,12 +184,16 @@ def spec() -> dict[str, object]:
     }
 
 
-def desired(item: Mapping[str, Any], params: Mapping[str, Any]) -> Desired:
+def desired(item: Mapping[str, Any], defaults: Mapping[str, Any], params: Mapping[str, Any]) -> Desired:
     """What one instance shall be. Raises Refused."""
-    given = item_params(item, params["defaults"])
-    return desired_from({**given, "wait_timeout": params["wait_timeout"], "fleet": params["fleet"]})
+    own = item_params(item, defaults)
+    return desired_from({**own, "wait_timeout": params["wait_timeout"], "fleet": params["fleet"]})
 
 
+sparse = ("instances",)
+"""The options whose items need not have a key for each option that is not given."""
+sparse = ("instances",)
+"""The options whose items need not have a key for each option that is not given."""
 ahead = listed
 """What the server can be asked for while the task's other arguments are still read."""
 
@@ -202,13 +206,13 @@ def work(
     asked: Callable[[], Any] | None = None,
 ) -> dict[str, Any]:
     """The module's result. ``asked`` has what was asked ``ahead``."""
-    items = params["instances"]
+    items, defaults = params["instances"], given(params["defaults"])
     check_names([item["name"] for item in items])
     fleet = Fleet(
-        {item["name"]: partial(desired, item, params) for item in items},
+        {item["name"]: partial(desired, item, defaults, params) for item in items},
         params["fleet"] or "",
         params["absent_unlisted"],
-        desired({"name": "unlisted", "state": "absent"}, params),
+        desired({"name": "unlisted", "state": "absent"}, defaults, params),
         params["concurrency"],
         params["fail_fast"],
     )

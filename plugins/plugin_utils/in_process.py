@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
@@ -59,7 +59,7 @@ def run(
         work, connecting = work or module.work, getattr(module, "connecting", _kept)
         if hasattr(module, "ahead"):
             work, connecting = asked_ahead(module.ahead, work, connecting, given, bool(task.check_mode))
-        checked = ArgumentSpecValidator(**spec).validate(given)
+        checked = _checked(spec, given, getattr(module, "sparse", ()))
         params = checked.validated_parameters
         if checked.error_messages:
             result = {"failed": True, "msg": _complaint(checked, task.action)}
@@ -69,6 +69,22 @@ def run(
     if checked._no_log_values:
         public = remove_values(public, checked._no_log_values)
     return _plain(public)
+
+
+def _checked(spec: Mapping[str, Any], given: Mapping[str, Any], sparse: Sequence[str]) -> ValidationResult:
+    """The arguments, validated. The items of a ``sparse`` option lack what none of them names: for each item Ansible's
+    validation looks a dozen times at each option that it could have. What is wrong is told by the whole spec."""
+    arguments = spec["argument_spec"]
+    lean = {**arguments, **{name: _lean(arguments[name], given.get(name)) for name in sparse}}
+    checked = ArgumentSpecValidator(**{**spec, "argument_spec": lean}).validate(given)
+    return ArgumentSpecValidator(**spec).validate(given) if checked.error_messages and sparse else checked
+
+
+def _lean(option: Mapping[str, Any], items: Any) -> dict[str, Any]:
+    """An option that is a list of dictionaries, with what any of them names, or must name."""
+    of_each = items if isinstance(items, list) else ()
+    named = {key for item in of_each if isinstance(item, Mapping) for key in item}
+    return {**option, "options": {key: of for key, of in option["options"].items() if key in named or "required" in of}}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_check_apply_again(lane: Lane) -> None:
     found = lane.host.everything()
     again = fleet(lane, **params)
     assert (again["changed"], again["steps"], again["diff"]) == (False, [], [])
-    assert again["instances"] == [{"name": name, "changed": False, "steps": [], "pending": []} for name in NAMES[:3]]
+    assert again["instances"] == [{"name": name, "changed": False, "pending": []} for name in NAMES[:3]]
     assert lane.host.everything() == found
 
 
@@ -124,6 +124,8 @@ def test_absent_unlisted_removes_only_what_is_of_the_fleet(lane: Lane) -> None:
         ({"instances": [{"name": "a"}, {"name": "a"}]}, "found more than once: a"),
         ({"instances": [], "absent_unlisted": True}, "missing required arguments: fleet|fleet"),
         ({"instances": [{"name": "a", "stat": "started"}]}, "Unsupported parameters"),
+        ({"instances": [{"name": "a"}, None]}, "'None' in the sub parameter field 'instances'"),
+        ({"instances": ["name=a state=gone"]}, "value of state must be one of"),
         ({"instances": [{}]}, "missing required arguments: name"),
         ({"instances": [{"name": "a", "state": "absent"}], "project": "ghost"}, "project ghost is not on"),
     ],

@@ -9,7 +9,7 @@ import pytest
 from integration import lab_host
 from integration.case import Lane, same
 from integration.killed_run import killed, started
-from integration.lab_host import LabHost
+from integration.lab_host import LabHost, wait_until
 
 NAME = "fault"
 MOST_WRITES = 10
@@ -71,10 +71,10 @@ def test_an_instance_that_cannot_be_started_is_kept_and_no_longer_under_way(unix
     params: dict[str, Any] = {"name": NAME, "source": TINY, "description": "kept"}
     result = unix.task(**params, config={"raw.lxc": "lxc.hook.pre-start = /bin/false"})
     assert result["failed"], result
-    stuck = unix.host.instance(NAME)
-    assert stuck is not None
+    last_power = "volatile.last_state.power"
+    wait_until(lambda: unix.host.query(f"instances/{NAME}")["config"].get(last_power) in (None, "STOPPED"), "its end")
+    stuck = unix.host.query(f"instances/{NAME}")
     assert (stuck["status"], stuck["description"]) == ("Stopped", "kept")
-    assert stuck["config"].get("volatile.last_state.power") in (None, "STOPPED")
     unix.done(**params, config={"raw.lxc": None})
     same(
         unix.host.instance(NAME),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from integration.case import same
 from integration.killed_run import killed
-from integration.lab_host import CommandFailed, LabHost
+from integration.lab_host import CommandFailed, LabHost, wait_until
 from integration.task import task
 from integration.watch import never_two
 
@@ -102,6 +102,11 @@ def shown(host: LabHost, name: str = NAME) -> dict[str, Any]:
     own = ("idmap", "host_name", "last_state", "apply_template", "apply_nvram", "base_image", "image.", "lxdops.source")
     kept = {key: value for key, value in found["config"].items() if not any(word in key for word in own)}
     return {**found, "config": {"volatile.uuid.generation": None, **kept}}
+
+
+def not_under_way(host: LabHost) -> bool:
+    """Whether the server has noted that the instance stopped."""
+    return bool(host.query(f"instances/{NAME}")["config"]["volatile.last_state.power"] == "STOPPED")
 
 
 def release(host: LabHost) -> str:
@@ -199,7 +204,9 @@ def test_a_new_root_that_does_not_start_gives_way_to_the_old_one(more: LabHost) 
         same_as(host, before)
         assert (release(host), host.read(NAME, "/data/checksum")) == ("1 old", DATA)
         return
-    # The server's own rebuild leaves no old root; the instance is there, and is rebuilt again.
+    # The server's own rebuild leaves no old root; the instance is there, and is rebuilt again. Incus has it Running for
+    # a second more, until its hook has noted that it stopped.
+    wait_until(lambda: not_under_way(host), "the end of the start")
     assert host.query(f"instances/{NAME}")["status"] == "Stopped"
     done(host, config={"raw.lxc": None})
     same_as(host, before)

@@ -192,8 +192,6 @@ def desired(item: Mapping[str, Any], defaults: Mapping[str, Any], params: Mappin
 
 sparse = ("instances",)
 """The options whose items need not have a key for each option that is not given."""
-sparse = ("instances",)
-"""The options whose items need not have a key for each option that is not given."""
 ahead = listed
 """What the server can be asked for while the task's other arguments are still read."""
 
